@@ -1,0 +1,18 @@
+"""One photo's way through, then many photos' way. The files in the order a photo meets them:
+
+recipe      what to do to a photo
+errors      what can go wrong, in two kinds
+item        one row of the plan
+identity    version tokens, hashes, work keys
+storage     bytes in and out of any store
+codec       bytes <-> pixels
+mask        which pixels are damaged
+windows     damage -> the windows to paint, and back
+engines/    whatever paints
+composite   painted windows -> the photo, known pixels bit-identical
+figures     what can be measured of the result
+outcome     the photo's metadata row
+photo       the story of one photo: prepare -> paint -> finish
+flow        the Ray Data pipeline over many photos
+ledger      lease, rows in parts, progress, error budget, run record
+"""

@@ -1,0 +1,96 @@
+"""What can go wrong, in two kinds that never mix.
+
+    SilverprintError
+    ├── ItemError            one photo is bad: it becomes a `failed` row with a typed code
+    └── SystemicError        the world is bad: the job stops, with an exit code
+        ├── UsageError         2   a bad command line or recipe
+        ├── ManifestError      2   a manifest that cannot be trusted, every fault listed
+        ├── EngineError        1   no GPU, no weights, an engine that cannot be built
+        ├── StorageConfigError 1   no bucket, no right to it, a store that cannot serve
+        ├── BudgetSpent        4   too many photos failed
+        └── LeaseHeld          5   another writer holds this store
+
+A bad photo is data and a bad world is an exception: code that meets an unknown exception lets it
+pass, so that a fault of ours never hides as a row that says a photo is bad.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class ErrorCode(StrEnum):
+    """Why a photo failed; the values of the metadata column `error_code`."""
+
+    IMAGE_NOT_FOUND = "image_not_found"
+    IMAGE_UNREADABLE = "image_unreadable"
+    IMAGE_TOO_LARGE = "image_too_large"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    MASK_NOT_FOUND = "mask_not_found"
+    MASK_UNREADABLE = "mask_unreadable"
+    MASK_SIZE_MISMATCH = "mask_size_mismatch"
+    MASK_FULL = "mask_full"
+    STORAGE_DENIED = "storage_denied"
+    STORAGE_UNAVAILABLE = "storage_unavailable"
+    CHANGED_DURING_RUN = "changed_during_run"
+    INVALID_ROW = "invalid_row"
+    OUT_OF_MEMORY = "out_of_memory"
+    NON_FINITE_OUTPUT = "non_finite_output"
+    TIMED_OUT = "timed_out"
+    WORKER_CRASHED = "worker_crashed"
+    VERIFY_FAILED = "verify_failed"
+
+
+class SilverprintError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ItemError(SilverprintError):
+    """One photo cannot be restored. Carries the code and message of its `failed` row."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(code, message)  # both, so that the error survives pickling
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class SystemicError(SilverprintError):
+    """The run cannot go on. `exit_code` is the job's."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(SystemicError):
+    """A command line or recipe that does not say what to do."""
+
+    exit_code = 2
+
+
+class ManifestError(SystemicError):
+    """A manifest with faults; the message lists them all with their row numbers."""
+
+    exit_code = 2
+
+
+class EngineError(SystemicError):
+    """The engine that was asked for cannot be built here."""
+
+
+class StorageConfigError(SystemicError):
+    """The store does not exist, refuses us or cannot do what the job needs."""
+
+
+class BudgetSpent(SystemicError):
+    """More photos failed than the run was told to bear."""
+
+    exit_code = 4
+
+
+class LeaseHeld(SystemicError):
+    """Another writer holds the store, or has taken it from us."""
+
+    exit_code = 5

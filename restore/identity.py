@@ -1,0 +1,109 @@
+"""Version tokens, recipe and engine hashes, work keys: what makes a picture the one that was asked for.
+
+A work key names one picture wanted of one photo. The same formula stands in SQL in
+`manifests.diff`, for millions of rows at once; a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from restore.recipe import INTRODUCED, Kind, Recipe, override_kinds
+
+PIPELINE_VERSION = 1
+"""Bumped by hand when the pixels around the engine change: masks, windows, composite, encoding."""
+
+ENGINE_VERSIONS: Mapping[str, int] = {"classical": 1}
+"""Bumped by hand when an engine paints other pixels from the same task."""
+
+_INT = re.compile(r"[+-]?[0-9]{1,18}")
+_FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys, no spaces, UTF-8 kept as it is."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def sha256_text(text: str) -> str:
+    """Hex sha256 of the UTF-8 bytes of `text`."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Hex sha256 of `data`."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """Hash of all settings that differ from the default they were introduced with."""
+    changed = {name: value for name, value in recipe.model_dump().items() if value != INTRODUCED[name]}
+    return sha256_text(canonical(changed))
+
+
+def classical_hash() -> str:
+    """Engine hash of the classical engine: it has no weights, so its version is all there is."""
+    return sha256_text(canonical(["classical", ENGINE_VERSIONS["classical"]]))
+
+
+def overrides_json(columns: Mapping[str, Any]) -> str:
+    """Canonical JSON of a row's recipe columns, nulls left out, values in the field's own kind.
+
+    CSV gives strings and Parquet gives numbers; both must give the same work key. A value that does
+    not parse stays a string here and fails as `invalid_row` when its photo's turn comes.
+    """
+    kinds = override_kinds()
+    return canonical(
+        {name: _coerce(kinds[name], value) for name, value in columns.items() if value is not None}
+    )
+
+
+def _coerce(kind: Kind, value: Any) -> Any:
+    text = canonical(value) if not isinstance(value, str) else value
+    if kind == "int" and _INT.fullmatch(text):
+        return int(text)
+    if kind == "float" and _FLOAT.fullmatch(text) and math.isfinite(float(text)):
+        return float(text)
+    if kind == "bool" and text.lower() in (*_TRUE, *_FALSE):
+        return text.lower() in _TRUE
+    return text
+
+
+def work_key(
+    image_version: str | None, mask_version: str | None, recipe_hash: str, overrides: str, engine_hash: str
+) -> str:
+    """The name of one wanted picture: its inputs, its recipe and what paints it.
+
+    Args:
+        overrides: canonical JSON, from `overrides_json`.
+    """
+    return sha256_text(
+        canonical(
+            [
+                "v1",
+                image_version,
+                mask_version,
+                recipe_hash,
+                json.loads(overrides),
+                PIPELINE_VERSION,
+                engine_hash,
+            ]
+        )
+    )
+
+
+def output_name(item_id: str, key: str, extension: str) -> str:
+    """Path of a restored image below OUT."""
+    return f"images/{item_id}.{key[:12]}.{extension}"
+
+
+def item_seed(seed: int, item_id: str, window: int) -> int:
+    """Seed of one window of one photo, below 2**63, the same on every worker."""
+    digest = hashlib.sha256(canonical([seed, item_id, window]).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

@@ -1,0 +1,163 @@
+"""What to do to a photo: frozen, validated, hashable.
+
+A recipe is laid down in layers, each overriding the one before: the defaults below, a TOML file,
+`--set name=value`, and the manifest row's own columns. Every layer passes the same validation.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from restore.errors import ErrorCode, ItemError, UsageError
+
+EngineName = Literal["auto", "telea", "ns", "sdxl", "sd2"]
+Scheduler = Literal["checkpoint", "euler", "dpmpp_2m_karras", "ddim", "unipc"]
+Polarity = Literal["white_is_damage", "black_is_damage"]
+OutputFormat = Literal["source", "png", "tiff", "jpeg", "webp"]
+Kind = Literal["str", "int", "float", "bool"]
+
+
+class Recipe(BaseModel):
+    """All settings that can change a restored picture. Lengths are in source pixels.
+
+    Batch sizes, worker counts and the like are not here: they must not change a picture.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    engine: EngineName = "auto"
+    prompt: Annotated[str, Field(max_length=2000)] = ""
+    negative_prompt: Annotated[str, Field(max_length=2000)] = ""
+    num_inference_steps: Annotated[int, Field(ge=1, le=1000)] = 30
+    guidance_scale: Annotated[float, Field(ge=0, le=50)] = 7.5
+    strength: Annotated[float, Field(gt=0, le=1)] = 0.99
+    high_noise_frac: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    refine: bool = True
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    scheduler: Scheduler = "checkpoint"
+    mask_polarity: Polarity = "white_is_damage"
+    mask_threshold: Annotated[int, Field(ge=1, le=255)] = 128
+    dilate_kernel: Annotated[int, Field(ge=1, le=99)] = 5
+    dilate_iterations: Annotated[int, Field(ge=0, le=20)] = 1
+    feather: Annotated[int, Field(ge=0, le=64)] = 4
+    window_context: Annotated[int, Field(ge=8, le=512)] = 64
+    thin_radius: Annotated[float, Field(ge=0, le=64)] = 3.0
+    output_format: OutputFormat = "source"
+    quality: Annotated[int, Field(ge=1, le=100)] = 95
+
+    @field_validator("dilate_kernel")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError(f"must be odd, {value - 1} or {value + 1} for instance")
+        return value
+
+    @model_validator(mode="after")
+    def _base_has_steps(self) -> Recipe:
+        if self.refine and base_steps(self) < 1:
+            raise ValueError(
+                f"strength={self.strength} with high_noise_frac={self.high_noise_frac} leaves the base "
+                f"no step of {self.num_inference_steps}; raise one of them, or set refine=false"
+            )
+        return self
+
+
+# The default each field had when it was introduced. A field at this value is left out of the
+# recipe's hash, so that adding a field, or changing a default later, redoes only what it must.
+INTRODUCED: Mapping[str, Any] = MappingProxyType(
+    {
+        "engine": "auto",
+        "prompt": "",
+        "negative_prompt": "",
+        "num_inference_steps": 30,
+        "guidance_scale": 7.5,
+        "strength": 0.99,
+        "high_noise_frac": 0.8,
+        "refine": True,
+        "seed": 0,
+        "scheduler": "checkpoint",
+        "mask_polarity": "white_is_damage",
+        "mask_threshold": 128,
+        "dilate_kernel": 5,
+        "dilate_iterations": 1,
+        "feather": 4,
+        "window_context": 64,
+        "thin_radius": 3.0,
+        "output_format": "source",
+        "quality": 95,
+    }
+)
+
+
+def base_steps(recipe: Recipe) -> int:
+    """Denoising steps that the base runs before the refiner takes over.
+
+    `strength` drops steps from the start and `high_noise_frac` from the end, as diffusers counts
+    them: `int(steps * strength)` are kept, and those below the split belong to the refiner.
+    """
+    steps = recipe.num_inference_steps
+    dropped = steps - min(int(steps * recipe.strength), steps)
+    return math.floor(steps * recipe.high_noise_frac + 1e-9) - dropped
+
+
+def override_kinds() -> dict[str, Kind]:
+    """The fields that a manifest row may override, each with the kind of value it holds."""
+    return {name: _kind(field.annotation) for name, field in Recipe.model_fields.items()}
+
+
+def _kind(annotation: Any) -> Kind:
+    if get_origin(annotation) is Literal:
+        annotation = type(get_args(annotation)[0])
+    return {str: "str", int: "int", float: "float", bool: "bool"}[annotation]  # type: ignore[return-value]
+
+
+def load_recipe(toml: str | None = None, settings: Mapping[str, str] | None = None) -> Recipe:
+    """Defaults < TOML text < `--set` strings.
+
+    Raises:
+        UsageError: naming each bad field, its value and what is allowed.
+    """
+    try:
+        values = tomllib.loads(toml) if toml else {}
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"the recipe is not valid TOML: {error}") from None
+    try:
+        return Recipe.model_validate({**values, **(settings or {})})
+    except ValidationError as error:
+        raise UsageError("recipe: " + explain(error)) from None
+
+
+def with_overrides(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
+    """The effective recipe of one row.
+
+    Raises:
+        ItemError: `invalid_row`, naming the column, its value and what is allowed.
+    """
+    if not overrides:
+        return recipe
+    try:
+        return Recipe.model_validate({**recipe.model_dump(), **overrides})
+    except ValidationError as error:
+        raise ItemError(ErrorCode.INVALID_ROW, explain(error)) from None
+
+
+def explain(error: ValidationError) -> str:
+    """One line per fault: the field, the value, what is allowed."""
+    return "; ".join(_fault(fault) for fault in error.errors())
+
+
+def _fault(fault: Any) -> str:
+    name = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        near = get_close_matches(name, Recipe.model_fields, n=1)
+        hint = f", did you mean {near[0]}?" if near else f"; known are {', '.join(Recipe.model_fields)}"
+        return f"{name} is not a setting{hint}"
+    message = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return f"{name}={fault['input']!r}: {message}" if name else message
