@@ -10,8 +10,8 @@
         ├── BudgetSpent        4   too many photos failed
         └── LeaseHeld          5   another writer holds this store
 
-A bad photo is data and a bad world is an exception: code that meets an unknown exception lets it
-pass, so that a fault of ours never hides as a row that says a photo is bad.
+A bad photo is data and a bad world is an exception. An exception that is neither is a fault of ours:
+only `restore.flow` catches it, as `worker_crashed` of that one photo, with its traceback in the log.
 """
 
 from __future__ import annotations

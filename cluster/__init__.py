@@ -1,0 +1,1 @@
+"""Where the job runs: profiles of resources, and the files that bring a cluster up."""

@@ -1,0 +1,330 @@
+"""The main job: manifest -> restored archive.
+
+python -m jobs.restore_archive --manifest URI --output URI
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from threading import Event
+
+import pyarrow as pa
+import ray
+
+from cluster.profiles import PROFILES, Profile
+from jobs.settings import RestoreSettings, parse
+from manifests.committed import committed_rows
+from manifests.diff import Plan, plan
+from manifests.reuse import reused_outcomes
+from manifests.schema import Manifest, fill_versions, read_manifest
+from restore import flow, identity
+from restore.engines import Method, sizes_of
+from restore.errors import EngineError, LeaseHeld, StorageConfigError, SystemicError, UsageError
+from restore.item import EXTRA_PREFIX
+from restore.lease import Lease, take
+from restore.ledger import Ledger, collect, write_plan, write_record
+from restore.photo import Job
+from restore.progress import Progress
+from restore.recipe import Recipe, load_recipe
+from restore.storage import AccessPolicy, OutStore, is_local, local_path
+
+ALL_WELL, OTHER, SOME_FAILED = 0, 1, 3
+VERDICTS = {0: "complete", 1: "stopped", 3: "some_failed", 4: "budget_spent"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """argv -> settings -> flow -> exit code."""
+    settings = parse(RestoreSettings, "python -m jobs.restore_archive", "Restore an archive.", argv)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        return restore(settings)
+    except SystemicError as error:
+        print(f"silverprint: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def restore(settings: RestoreSettings) -> int:
+    """Plan what is to be done, then do it under the store's lease. Returns the exit code."""
+    order = read_order(settings)
+    if settings.dry_run:
+        print(describe(order.plan(), order))
+        return ALL_WELL
+    order.store.check()
+    with stop_signals() as stop, take(order.store) as lease:
+        return Run(order, lease, stop).execute()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The settings, read and understood: all that a run needs before it touches the store."""
+
+    settings: RestoreSettings
+    recipe: Recipe
+    profile: Profile
+    engine_hashes: Mapping[str, str]
+    manifest: Manifest
+    wanted: pa.Table
+    access: AccessPolicy
+    store: OutStore
+
+    def plan(self) -> Plan:
+        """The diff of what is wanted against what is committed."""
+        return plan(
+            self.wanted,
+            committed_rows(self.store),
+            recipe_hash=identity.recipe_hash(self.recipe),
+            engine_hashes=self.engine_hashes,
+            engine=self.recipe.engine,
+            retry_failed=self.settings.retry_failed,
+            limit=self.settings.limit,
+        )
+
+
+def read_order(settings: RestoreSettings) -> Order:
+    """Read recipe and manifest.
+
+    Raises:
+        SystemicError: on the first of them that cannot be used.
+    """
+    profile = PROFILES[settings.profile]
+    recipe = load_recipe(_recipe_text(settings.recipe), _assignments(settings.set))
+    hashes = _engine_hashes(profile)
+    sizes_of(profile.auto if recipe.engine == "auto" else recipe.engine)  # fails before any work
+    manifest = read_manifest(settings.manifest)
+    return Order(
+        settings=settings,
+        recipe=recipe,
+        profile=profile,
+        engine_hashes=hashes,
+        manifest=manifest,
+        wanted=fill_versions(manifest),
+        access=AccessPolicy(_roots(settings), settings.allow_http),
+        store=OutStore.open(settings.output),
+    )
+
+
+class Run:
+    """One run under a lease: from the plan to the run record."""
+
+    def __init__(self, order: Order, lease: Lease, stop: Event) -> None:
+        self._order = order
+        self._lease = lease
+        self._stop = stop
+        self._began = datetime.now(UTC)
+        self.run_id = f"{self._began:%Y%m%dT%H%M%SZ}-{lease.epoch:06d}"
+
+    def execute(self) -> int:
+        """Do what the plan says. Returns the exit code; the run record holds the same verdict."""
+        order = self._order
+        planned = order.plan()
+        extra = [name for name in planned.todo.schema.names if name.startswith(EXTRA_PREFIX)]
+        ledger = Ledger(order.store, self._lease, self.run_id, extra, order.settings.max_failed)
+        path = write_plan(order.store, self.run_id, planned.todo)
+        print(describe(planned, order), flush=True)
+        code, message = self._guarded(planned, path, extra, ledger)
+        self._record(planned, ledger, code, message)
+        self._say(ledger, code, message)
+        return code
+
+    def _guarded(self, planned: Plan, path: str, extra: list[str], ledger: Ledger) -> tuple[int, str]:
+        """The exit code and, where the run did not come to its end, why."""
+        try:
+            self._reuse(planned, ledger)
+            ended = not planned.todo.num_rows or self._paint(planned, path, extra, ledger)
+        except LeaseHeld:
+            raise  # the store is another's now: nothing more is written
+        except SystemicError as error:
+            return error.exit_code, str(error)
+        if not ended:
+            return OTHER, "stopped by a signal; what was done is committed, run again to go on"
+        return (SOME_FAILED if ledger.tally.failed else ALL_WELL), ""
+
+    def _reuse(self, planned: Plan, ledger: Ledger) -> None:
+        """Rows for pictures that an earlier run has made: no painting."""
+        if planned.reused.num_rows:
+            rows = reused_outcomes(
+                planned.reused,
+                committed_rows(self._order.store),
+                run_id=self.run_id,
+                started_at=self._began,
+                software_version=version("silverprint"),
+            )
+            for batch in rows.to_batches(max_chunksize=10_000):
+                ledger.add(pa.Table.from_batches([batch]))
+            ledger.commit()
+
+    def _paint(self, planned: Plan, path: str, extra: list[str], ledger: Ledger) -> bool:
+        """Rows to do, through the pipeline. Returns whether it came to its end."""
+        order = self._order
+        methods = _methods(planned.todo, order)
+        with connected(order.store) as nodes:
+            stream = flow.outcomes(self._job(), path, extra, methods, _pool(order, nodes))
+            with Progress(planned.todo.num_rows + planned.reused.num_rows) as progress:
+                return collect(stream, ledger, progress.show, self._stop)
+
+    def _job(self) -> Job:
+        order = self._order
+        return Job(
+            run_id=self.run_id,
+            recipe=order.recipe,
+            auto=order.profile.auto,
+            engine_hashes=order.engine_hashes,
+            store=order.store,
+            access=order.access,
+            software_version=version("silverprint"),
+            device=order.profile.device,
+            max_megapixels=order.settings.max_megapixels,
+            copy_unmasked=order.settings.copy_unmasked,
+        )
+
+    def _record(self, planned: Plan, ledger: Ledger, code: int, message: str) -> None:
+        order = self._order
+        ended = datetime.now(UTC)
+        write_record(
+            order.store,
+            self.run_id,
+            {
+                "run_id": self.run_id,
+                "epoch": self._lease.epoch,
+                "verdict": VERDICTS.get(code, "stopped"),
+                "exit_code": code,
+                "message": message,
+                "manifest": order.settings.manifest,
+                "profile": order.profile.name,
+                "planned": planned.todo.num_rows,
+                "reasons": dict(planned.counts),
+                "status": dict(ledger.tally.status),
+                "errors": dict(ledger.tally.codes),
+                "committed": ledger.committed,
+                "parts": ledger.parts,
+                "recipe": order.recipe.model_dump(),
+                "recipe_hash": identity.recipe_hash(order.recipe),
+                "engine_hashes": dict(order.engine_hashes),
+                "pipeline_version": identity.PIPELINE_VERSION,
+                "versions": {name: version(name) for name in ("silverprint", "ray", "pyarrow", "pyvips")},
+                "started_at": self._began.isoformat(),
+                "ended_at": ended.isoformat(),
+                "seconds": round((ended - self._began).total_seconds(), 3),
+            },
+        )
+
+    def _say(self, ledger: Ledger, code: int, message: str) -> None:
+        tally = ledger.tally
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(tally.status.items()))
+        print(f"run {self.run_id}: {VERDICTS.get(code, 'stopped')}: {counts or 'nothing to do'}")
+        for error, count in tally.codes.most_common():
+            print(f"  {count} failed with {error}")
+        if tally.referenced:
+            print(
+                f"  inside the damage, over {tally.referenced} with a reference: "
+                f"PSNR {tally.psnr / tally.referenced:.2f} dB, SSIM {tally.ssim / tally.referenced:.3f}"
+            )
+        if message:
+            print(f"silverprint: {message}", file=sys.stderr)
+
+
+def describe(planned: Plan, order: Order) -> str:
+    """How many rows would be done and why, in a few lines."""
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(planned.counts.items()))
+    return (
+        f"{order.settings.manifest}: {order.wanted.num_rows} rows: {reasons or 'none'}\n"
+        f"to do: {planned.todo.num_rows}, to reuse: {planned.reused.num_rows}, "
+        f"profile {order.profile.name}, engine {order.recipe.engine}"
+    )
+
+
+@contextmanager
+def stop_signals() -> Iterator[Event]:
+    """An event that SIGTERM and SIGINT set, so that what is done is committed before we leave."""
+    stop = Event()
+    kept = {name: signal.signal(name, lambda *_: stop.set()) for name in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for name, handler in kept.items():
+            signal.signal(name, handler)
+
+
+@contextmanager
+def connected(store: OutStore) -> Iterator[flow.Cluster]:
+    """Ray: the cluster that the environment names, else one of this machine's own."""
+    handlers = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
+    ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    for name, handler in handlers.items():
+        signal.signal(name, handler)  # ray.init puts its own in their place
+    try:
+        nodes = flow.cluster()
+        if store.is_local and nodes.count > 1:
+            raise StorageConfigError(
+                f"--output {store.root} is a local folder, which is another one on each of this cluster's "
+                f"{nodes.count} nodes; use an object store (s3://, gs://, az://)"
+            )
+        yield nodes
+    finally:
+        ray.shutdown()
+
+
+def _pool(order: Order, nodes: flow.Cluster) -> flow.Pool:
+    profile = order.profile
+    actors = profile.actors(nodes.cpus, nodes.gpus)
+    if actors < 1:
+        raise EngineError(
+            f"profile {profile.name} needs {profile.gpus_per_actor:g} GPU per actor and this cluster has "
+            f"{nodes.gpus:g}; add GPU nodes, or use --profile local"
+        )
+    return flow.Pool(
+        actors=actors,
+        cpus=profile.cpus_per_actor,
+        gpus=profile.gpus_per_actor,
+        photos_per_block=profile.photos_per_block,
+        batch_size=order.settings.batch_size or profile.batch_size,
+    )
+
+
+def _methods(todo: pa.Table, order: Order) -> list[Method]:
+    """Every method that a row asks for, the recipe's among them."""
+    overrides = set(pa.compute.unique(todo["overrides"]).to_pylist())
+    names = {order.recipe.engine, *(json.loads(text).get("engine") for text in overrides)}
+    chosen = {order.profile.auto if name == "auto" else name for name in names}
+    return sorted(name for name in chosen if name in order.engine_hashes)
+
+
+def _engine_hashes(profile: Profile) -> dict[str, str]:
+    classical = identity.classical_hash()
+    hashes = {"telea": classical, "ns": classical}
+    return {**hashes, "auto": hashes[profile.auto]} if profile.auto in hashes else hashes
+
+
+def _recipe_text(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--recipe {path} cannot be read: {error}") from None
+
+
+def _assignments(texts: Sequence[str]) -> dict[str, str]:
+    for text in texts:
+        if "=" not in text:
+            raise UsageError(f"--set {text}: give it as name=value")
+    return dict(text.split("=", 1) for text in texts)
+
+
+def _roots(settings: RestoreSettings) -> tuple[str, ...]:
+    """Folders that local inputs may lie in: the manifest's own, and those that were allowed."""
+    own = [Path(local_path(settings.manifest)).parent] if is_local(settings.manifest) else []
+    return tuple(str(folder.resolve()) for folder in [*own, *map(Path, settings.allow_root)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

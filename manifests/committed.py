@@ -1,0 +1,102 @@
+"""What OUT holds: the rows of all runs, the last outcome and the current picture of each item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatchcase
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from manifests import sql
+from restore.errors import StorageConfigError
+from restore.item import EXTRA_PREFIX
+from restore.outcome import OUTCOME_SCHEMA, outcome_schema
+from restore.storage import OutStore
+
+Rows = pa.Table | ds.Dataset
+"""Rows in memory, or rows that are read from storage each time they are scanned."""
+
+SUCCESS = ("restored", "copied")
+PARTS = ("metadata/run=*/part-*.parquet", "metadata/run=*/compact-*.parquet")
+
+_PARQUET = ds.ParquetFileFormat()
+_FOOTERS_AT_ONCE = 16
+
+
+def committed_rows(store: OutStore) -> ds.Dataset:
+    """Every committed row, as a dataset that is scanned, not loaded.
+
+    A part of an older version may lack columns, which read as null, or hold columns no longer known,
+    which are left out. A row may come twice where a compacted part stands beside its sources; all
+    readers here tell rows apart by `row_id`.
+
+    Returns:
+        A dataset of `OUTCOME_SCHEMA` and all `x_*` columns of any part; empty for a new store.
+
+    Raises:
+        StorageConfigError: naming a part that is not whole.
+    """
+    paths = sorted(entry.path for entry in store.list("metadata/") if _is_part(entry.path))
+    filesystem, root = store.arrow_filesystem()
+    with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
+        parts = list(pool.map(lambda path: _part(filesystem, root, path), paths))
+    schema = outcome_schema(_extra_columns(part.physical_schema for part in parts))
+    return ds.FileSystemDataset(parts, schema, _PARQUET, filesystem)
+
+
+def read_committed(store: OutStore, columns: Sequence[str] = OUTCOME_SCHEMA.names) -> pa.Table:
+    """The given columns of every committed row, each row once, in the order of time."""
+    rows = committed_rows(store)
+    wanted = sql.names(columns)
+    return _select(rows, columns, f"SELECT {wanted} FROM ({_once(columns)}) ORDER BY row_id")
+
+
+def last_outcomes(rows: Rows, columns: Sequence[str] = OUTCOME_SCHEMA.names) -> pa.Table:
+    """The newest row of each item, ordered by item_id."""
+    return _newest(rows, columns, "true")
+
+
+def current_pictures(rows: Rows, columns: Sequence[str] = OUTCOME_SCHEMA.names) -> pa.Table:
+    """The newest successful row of each item, ordered by item_id: what the archive shows."""
+    return _newest(rows, columns, f"status IN {sql.texts(SUCCESS)}")
+
+
+def _newest(rows: Rows, columns: Sequence[str], condition: str) -> pa.Table:
+    newest = f"row_id IN (SELECT max(row_id) FROM committed WHERE {condition} GROUP BY item_id)"
+    once = _once([*columns, "item_id"], newest)
+    return _select(rows, columns, f"SELECT {sql.names(columns)} FROM ({once}) ORDER BY item_id")
+
+
+def _once(columns: Iterable[str], condition: str = "true") -> str:
+    kept = sql.names(dict.fromkeys([*columns, "row_id"]))
+    return f"SELECT DISTINCT ON (row_id) {kept} FROM committed WHERE {condition}"
+
+
+def _select(rows: Rows, columns: Sequence[str], query: str) -> pa.Table:
+    schema = pa.schema([rows.schema.field(column) for column in columns])
+    with sql.connection() as con:
+        con.register("committed", rows)
+        return con.sql(query).to_arrow_table().cast(schema)
+
+
+def _is_part(path: str) -> bool:
+    return any(fnmatchcase(path, pattern) for pattern in PARTS) and path.count("/") == 2
+
+
+def _part(filesystem: pa.fs.FileSystem, root: str, path: str) -> ds.ParquetFileFragment:
+    """One part with its footer read: a part cut short has none, and is told from a whole one here."""
+    part = _PARQUET.make_fragment(f"{root}/{path}", filesystem)
+    try:
+        part.ensure_complete_metadata()
+    except pa.ArrowInvalid as error:
+        raise StorageConfigError(
+            f"{path} is not a readable Parquet file ({error}); restore it from a backup, or remove it "
+            "and its photos are planned again"
+        ) from None
+    return part
+
+
+def _extra_columns(schemas: Iterable[pa.Schema]) -> list[str]:
+    return sorted({name for schema in schemas for name in schema.names if name.startswith(EXTRA_PREFIX)})

@@ -1,0 +1,222 @@
+"""What is wanted against what is committed: which photos to do, and why each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from manifests import sql
+from manifests.committed import SUCCESS, Rows
+from restore.errors import ErrorCode
+from restore.identity import PIPELINE_VERSION, canonical
+from restore.item import EXTRA_PREFIX, PLAN_SCHEMA
+
+RETRIED = (ErrorCode.STORAGE_DENIED, ErrorCode.STORAGE_UNAVAILABLE, ErrorCode.CHANGED_DURING_RUN)
+"""Failures that a later run tries again by itself, however often."""
+
+RETRIED_ONCE = (ErrorCode.WORKER_CRASHED, ErrorCode.TIMED_OUT)
+"""Failures that may have been bad luck: a later run tries them once more."""
+
+DONE, REUSED, FAILED_BEFORE, OVER_LIMIT = "done", "reused", "failed_before", "over_limit"
+NOT_PAINTED = (DONE, REUSED, FAILED_BEFORE)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run sets out to do.
+
+    Attributes:
+        todo: rows to restore, of `PLAN_SCHEMA` and the manifest's `x_*`, in the order to do them.
+        reused: rows whose picture an earlier row has, though the item's current picture is another;
+            columns as `todo` and `reused_from`, the `row_id` of that earlier row.
+        counts: manifest rows per reason, those that are skipped among them.
+    """
+
+    todo: pa.Table
+    reused: pa.Table
+    counts: Mapping[str, int]
+
+
+def plan(
+    wanted: Rows,
+    committed: Rows,
+    *,
+    recipe_hash: str,
+    engine_hashes: Mapping[str, str],
+    engine: str,
+    retry_failed: bool = False,
+    limit: int | None = None,
+) -> Plan:
+    """Compares the manifest with the committed rows.
+
+    Args:
+        wanted: the manifest with its versions, from `schema.fill_versions`.
+        committed: from `committed.committed_rows`, or a table of `OUTCOME_SCHEMA`.
+        engine_hashes: hash of each engine by the name a recipe gives it, "auto" included.
+        engine: the recipe's engine, for the rows that name none.
+        retry_failed: do all failed rows again.
+        limit: plan at most so many rows; the rest are counted as `over_limit`.
+    """
+    extra = [name for name in wanted.schema.names if name.startswith(EXTRA_PREFIX)]
+    engine_hash = _engine_hash(engine_hashes, engine)
+    with sql.connection() as con:
+        con.register("manifest", wanted)
+        con.register("committed", committed)
+        con.execute(_wanted_keys(recipe_hash, engine_hash))
+        con.execute(CURRENT_KEYS)
+        con.execute(OPEN_ROWS)
+        con.execute(HISTORY)
+        con.execute(_decided(recipe_hash, engine_hash, retry_failed))
+        todo = _todo(con, extra, "priority" in wanted.schema.names, limit)
+        return Plan(todo, _reused(con, extra), _counts(con, todo))
+
+
+def work_key(recipe_hash: str, engine_hash: str) -> str:
+    """SQL of `restore.identity.work_key`, from the columns of a manifest.
+
+    Args:
+        engine_hash: an SQL expression.
+    """
+    inputs = f"{sql.json_text('image_version')} || ',' || {sql.json_text('mask_version')}"
+    return (
+        f"sha256('[\"v1\",' || {inputs} || {sql.text(',' + canonical(recipe_hash) + ',')} || overrides"
+        f" || ',{PIPELINE_VERSION},' || {sql.json_text(engine_hash)} || ']')"
+    )
+
+
+def _engine_hash(hashes: Mapping[str, str], engine: str) -> str:
+    """SQL: the hash of the engine that a row names, else of the recipe's. An unknown name stands for
+    itself: that row fails as `invalid_row`, and must do so under a key of its own."""
+    named = "json_extract_string(overrides, '$.engine')"
+    cases = " ".join(f"WHEN {sql.text(name)} THEN {sql.text(value)}" for name, value in hashes.items())
+    return (
+        f"(CASE WHEN NOT contains(overrides, '\"engine\":') OR {named} IS NULL "
+        f"THEN {sql.text(hashes[engine])} ELSE CASE {named} {cases} ELSE {named} END END)"
+    )
+
+
+def _wanted_keys(recipe_hash: str, engine_hash: str) -> str:
+    return f"""
+        CREATE TEMP TABLE wanted AS
+        SELECT row, item_id, {work_key(recipe_hash, engine_hash)} AS work_key FROM manifest
+    """
+
+
+CURRENT_KEYS = f"""
+    CREATE TEMP TABLE current AS
+    SELECT item_id, arg_max(work_key, row_id) AS work_key
+    FROM committed WHERE status IN {sql.texts(SUCCESS)} GROUP BY item_id
+"""
+
+# Most rows of a nightly run are done; only the others are worth a look at the item's history.
+OPEN_ROWS = """
+    CREATE TEMP TABLE open AS
+    SELECT * FROM wanted ANTI JOIN current USING (item_id, work_key)
+"""
+
+HISTORY = """
+    CREATE TEMP TABLE history AS
+    SELECT DISTINCT ON (row_id) row_id, item_id, work_key, status, error_code, image_version, mask_version,
+        recipe_hash, overrides, engine_hash, pipeline_version
+    FROM committed SEMI JOIN open USING (item_id)
+"""
+
+
+def _decided(recipe_hash: str, engine_hash: str, retry_failed: bool) -> str:
+    """The reason of every row that is not done.
+
+    Keys are matched within an item only: equal files have equal ETags, and so equal keys, but names
+    and seeds come from the item.
+    """
+    return f"""
+        CREATE TEMP TABLE decided AS
+        WITH earlier AS (  -- what became of the wanted picture so far
+            SELECT row,
+                max(row_id) FILTER (status IN {sql.texts(SUCCESS)}) AS success,
+                count(*) FILTER (status = 'failed') AS failures,
+                count(*) FILTER (error_code IN {sql.texts(RETRIED_ONCE)}) AS crashes,
+                arg_max(error_code, row_id) FILTER (status = 'failed') AS last_code
+            FROM history JOIN open USING (item_id, work_key) GROUP BY row
+        ), last AS (  -- what became of the photo most recently
+            SELECT * FROM history WHERE row_id IN (SELECT max(row_id) FROM history GROUP BY item_id)
+        ), now AS (
+            SELECT row, image_version, mask_version, overrides, image_pinned OR mask_pinned AS pinned,
+                {engine_hash} AS engine_hash
+            FROM manifest SEMI JOIN open USING (row)
+        )
+        SELECT open.row, open.work_key, success AS reused_from, coalesce(failures, 0) AS attempts,
+            CASE
+                WHEN success IS NOT NULL THEN '{REUSED}'
+                WHEN failures > 0 THEN {_after_failure(retry_failed)}
+                WHEN last.row_id IS NULL THEN 'new'
+                WHEN last.image_version IS DISTINCT FROM now.image_version THEN 'image_changed'
+                WHEN last.mask_version IS DISTINCT FROM now.mask_version THEN 'mask_changed'
+                WHEN last.recipe_hash <> {sql.text(recipe_hash)} THEN 'recipe_changed'
+                WHEN last.overrides <> now.overrides THEN 'overrides_changed'
+                WHEN last.engine_hash IS DISTINCT FROM now.engine_hash THEN 'engine_changed'
+                WHEN last.pipeline_version <> {PIPELINE_VERSION} THEN 'pipeline_changed'
+                ELSE 'new'
+            END AS reason
+        FROM open JOIN now USING (row)
+            LEFT JOIN earlier USING (row) LEFT JOIN last ON last.item_id = open.item_id
+    """
+
+
+def _after_failure(retry_failed: bool) -> str:
+    """SQL: whether a picture that failed before is tried again."""
+    given_up = "retry_failed" if retry_failed else FAILED_BEFORE
+    pinned_change = (
+        f"last_code = '{ErrorCode.CHANGED_DURING_RUN}' AND pinned"  # a pin does not move by itself
+    )
+    return f"""CASE
+                    WHEN {pinned_change} THEN '{given_up}'
+                    WHEN last_code IN {sql.texts(RETRIED)} THEN 'retry'
+                    WHEN last_code IN {sql.texts(RETRIED_ONCE)} AND crashes = 1 THEN 'retry'
+                    ELSE '{given_up}'
+                END"""
+
+
+def _todo(con: duckdb.DuckDBPyConnection, extra: list[str], priority: bool, limit: int | None) -> pa.Table:
+    schema = _plan_schema(extra)
+    order = "priority DESC NULLS LAST, row" if priority else "row"
+    return (
+        con.sql(f"""
+        SELECT {sql.names(schema.names)} FROM manifest JOIN decided USING (row)
+        WHERE reason NOT IN {sql.texts(NOT_PAINTED)}
+        ORDER BY {order} {"" if limit is None else f"LIMIT {int(limit)}"}
+    """)
+        .to_arrow_table()
+        .cast(schema)
+    )
+
+
+def _reused(con: duckdb.DuckDBPyConnection, extra: list[str]) -> pa.Table:
+    schema = _plan_schema(extra).append(pa.field("reused_from", pa.string(), nullable=False))
+    return (
+        con.sql(f"""
+        SELECT {sql.names(schema.names)} FROM manifest JOIN decided USING (row)
+        WHERE reason = '{REUSED}' ORDER BY row
+    """)
+        .to_arrow_table()
+        .cast(schema)
+    )
+
+
+def _plan_schema(extra: list[str]) -> pa.Schema:
+    return pa.schema([*PLAN_SCHEMA, *(pa.field(name, pa.string()) for name in extra)])
+
+
+def _counts(con: duckdb.DuckDBPyConnection, todo: pa.Table) -> dict[str, int]:
+    counts = {count["values"]: count["counts"] for count in todo["reason"].value_counts().to_pylist()}
+    skipped = con.sql(f"""
+        SELECT '{DONE}', (SELECT count(*) FROM wanted) - (SELECT count(*) FROM decided)
+        UNION ALL
+        SELECT reason, count(*) FROM decided WHERE reason IN {sql.texts(NOT_PAINTED)} GROUP BY reason
+        UNION ALL
+        SELECT '{OVER_LIMIT}', count(*) - {len(todo)} FROM decided
+        WHERE reason NOT IN {sql.texts(NOT_PAINTED)}
+    """)
+    return counts | {reason: count for reason, count in skipped.fetchall() if count}

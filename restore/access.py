@@ -1,0 +1,181 @@
+"""Which URIs may be read: schemes, local roots, no credentials in names, no metadata services."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from restore.errors import ErrorCode, ItemError
+
+OBJECT_SCHEMES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
+HTTP_SCHEMES = frozenset({"http", "https"})
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_SIGNED = re.compile(r"[?&](x-amz-[a-z-]*|x-goog-[a-z-]*|awsaccesskeyid|signature|sig)=", re.IGNORECASE)
+# Services that hand credentials to whoever asks from inside a cloud and are not link-local.
+_METADATA = frozenset(
+    ipaddress.ip_address(text)
+    for text in ("fd00:ec2::254", "100.100.100.200", "192.0.0.192", "168.63.129.16")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPolicy:
+    """What a manifest's rows may point at.
+
+    Attributes:
+        roots: absolute local folders, symlinks resolved; local inputs must lie below one of them.
+        allow_http: whether http and https are allowed besides the object stores.
+    """
+
+    roots: tuple[str, ...]
+    allow_http: bool = False
+
+    def check(self, uri: str) -> None:
+        """Pass, or say why `uri` may not be read. `uri` is absolute, as `resolve` gives it.
+
+        Raises:
+            ItemError: `storage_denied`.
+        """
+        reason = never_allowed(uri) or self._reason(uri)
+        if reason:
+            raise ItemError(ErrorCode.STORAGE_DENIED, f"{printable(uri)}: {reason}")
+
+    def _reason(self, uri: str) -> str | None:
+        scheme = scheme_of(uri)
+        if scheme == "file":
+            return self._outside(local_path(uri))
+        if scheme in HTTP_SCHEMES:
+            return (
+                _http_reason(uri) if self.allow_http else "http is not allowed; pass --allow-http to allow it"
+            )
+        return None
+
+    def _outside(self, path: str) -> str | None:
+        real = Path(os.path.realpath(path))
+        if any(real.is_relative_to(root) for root in self.roots):
+            return None
+        return "lies outside the allowed folders after following symlinks; allow its folder by --allow-root"
+
+
+def scheme_of(uri: str) -> str:
+    """The scheme in lower case; `file` for a plain path."""
+    match = _SCHEME.match(uri)
+    return match[1].lower() if match else "file"
+
+
+def is_local(uri: str) -> bool:
+    """Whether `uri` names something on this machine's own file system."""
+    return scheme_of(uri) == "file"
+
+
+def local_path(uri: str) -> str:
+    """The path of a local URI; nothing is unquoted, since `%` may be part of a name."""
+    return uri[len("file://") :] if _SCHEME.match(uri) else uri
+
+
+def never_allowed(uri: str) -> str | None:
+    """Why no setting can allow `uri`, or None."""
+    scheme = scheme_of(uri)
+    if "::" in uri:
+        return "chained URIs are not allowed; point at the object itself"
+    if "\0" in uri:
+        return "contains a NUL character"
+    if scheme == "file":
+        return (
+            None if local_path(uri).startswith("/") else "is not an absolute local path (file:///folder/name)"
+        )
+    if scheme not in OBJECT_SCHEMES | HTTP_SCHEMES:
+        return f"scheme {scheme} is not allowed; use a local path, s3, gs or abfs"
+    if _has_credentials(uri, scheme):
+        return "credentials in a URI are not allowed; give them by the environment or a role"
+    return None
+
+
+def _has_credentials(uri: str, scheme: str) -> bool:
+    user, at, _ = _authority(uri).rpartition("@")
+    if scheme in HTTP_SCHEMES:
+        return bool(at) or bool(_SIGNED.search(uri))
+    # abfs://container@account/... is how Azure spells a place; only a password makes it a secret.
+    return ":" in user if scheme in {"abfs", "abfss", "az"} else bool(at)
+
+
+def _authority(uri: str) -> str:
+    return re.split(r"[/?#]", uri.partition("://")[2], maxsplit=1)[0]
+
+
+def printable(uri: str) -> str:
+    """`uri` for messages: credentials and query values left out."""
+    scheme = scheme_of(uri)
+    if "::" in uri:
+        return "::".join(part if "@" not in part else f"{scheme_of(part)}://…" for part in uri.split("::"))
+    if scheme == "file" or not _has_credentials(uri, scheme):
+        return uri
+    return f"{scheme}://{_authority(uri).rpartition('@')[2]}/…"
+
+
+def resolve(uri: str, base: str) -> str:
+    """`uri` made absolute against the folder that holds `base`.
+
+    Nothing is quoted or unquoted: keys may hold spaces, `%`, `+` and any letters. Local results are
+    absolute plain paths.
+
+    Args:
+        base: URI or path of the manifest.
+
+    Raises:
+        ItemError: `invalid_row` when `uri` is empty or climbs above its bucket.
+    """
+    if not uri:
+        raise ItemError(ErrorCode.INVALID_ROW, "an empty URI; give a path or leave the column null")
+    if _SCHEME.match(uri):
+        path = local_path(uri) if is_local(uri) else ""
+        return os.path.normpath(path) if path.startswith("/") else uri
+    if uri.startswith("/"):
+        return os.path.normpath(uri)
+    if is_local(base):
+        return os.path.normpath(Path(local_path(base)).absolute().parent / uri)
+    return _resolve_key(uri, base)
+
+
+def _resolve_key(uri: str, base: str) -> str:
+    scheme, _, rest = base.partition("://")
+    if scheme.lower() in HTTP_SCHEMES:
+        rest = re.split(r"[?#]", rest, maxsplit=1)[0]
+    place, *folders = rest.split("/")[:-1] or [rest]
+    for segment in uri.split("/"):
+        if segment == ".." and not folders:
+            raise ItemError(ErrorCode.INVALID_ROW, f"{uri}: climbs above {scheme}://{place}; name it in full")
+        if segment == "..":
+            folders.pop()
+        elif segment != ".":
+            folders.append(segment)
+    return f"{scheme}://{'/'.join([place, *folders])}"
+
+
+def is_metadata_address(address: str) -> bool:
+    """Whether an IP address is link-local or a cloud's metadata service."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    return ip.is_link_local or ip in _METADATA
+
+
+def _http_reason(uri: str) -> str | None:
+    try:
+        parts = urlsplit(uri)
+        if not parts.hostname:
+            return "names no host"
+        found = socket.getaddrinfo(parts.hostname, parts.port, proto=socket.IPPROTO_TCP)
+    except ValueError:  # a bad port, brackets that do not match, a label that is too long
+        return "is not a valid URL"
+    except OSError:
+        return None  # a name that does not resolve is for the fetch to report, and to retry
+    if any(is_metadata_address(str(entry[4][0])) for entry in found):
+        return "link-local and metadata addresses are not allowed"
+    return None

@@ -1,0 +1,181 @@
+"""A local disk as a store: versioned reads, atomic creates. No retries here and no access rules."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from restore.errors import ErrorCode, ItemError, StorageConfigError
+
+TEMPORARY = ".silverprint-"
+"""What the name of a file that is still being written starts with."""
+
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
+
+Admit = Callable[[int, str], None]
+"""Told the size in bytes and the version of what is about to be read; raises to stop the read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An object's bytes and the store's token for exactly these bytes."""
+
+    data: bytes
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object of a listing. `path` is relative to what was asked, `size` in bytes, `modified` in UTC."""
+
+    path: str
+    size: int
+    version: str
+    modified: datetime
+
+
+class Store(Protocol):
+    """One kind of store. Paths are absolute, or `bucket/key`; `create` raises FileExistsError."""
+
+    def get(self, path: str, admit: Admit) -> Fetched: ...
+
+    def version(self, path: str) -> str | None: ...
+
+    def create(self, path: str, data: bytes) -> None: ...
+
+    def replace(self, path: str, data: bytes) -> None: ...
+
+    def remove(self, path: str) -> None: ...
+
+    def walk(self, folder: str) -> Iterator[Entry]: ...
+
+    def children(self, folder: str) -> set[str]: ...
+
+
+def require_same(path: str, before: str, after: str) -> None:
+    """Raise `changed_during_run` when a version moved while its object was read."""
+    if before != after:
+        raise ItemError(
+            ErrorCode.CHANGED_DURING_RUN,
+            f"{path} changed while it was read: version {before}, then {after}; run again when it is still",
+        )
+
+
+class DiskStore:
+    """Objects are regular files, named by absolute path; symlinks are followed."""
+
+    def get(self, path: str, admit: Admit) -> Fetched:
+        """Read one file; the version is taken on the open descriptor before and after."""
+        _require_regular(path, Path(path).stat())  # before opening: opening a device can have effects
+        # O_NONBLOCK: should a fifo take the file's place right now, opening must not wait for a writer.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            status = os.fstat(file.fileno())
+            _require_regular(path, status)
+            before = _token(status)
+            admit(status.st_size, before)
+            data = file.read(status.st_size + 1)
+            after = _token(os.fstat(file.fileno()))
+        require_same(path, before, after)
+        require_same(path, f"of {status.st_size} bytes", f"of {len(data)} bytes")
+        return Fetched(data, before)
+
+    def version(self, path: str) -> str | None:
+        """The version of one file; None where there is no regular file."""
+        try:
+            status = Path(path).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return _token(status) if stat.S_ISREG(status.st_mode) else None
+
+    def create(self, path: str, data: bytes) -> None:
+        """Write a file whole or not at all.
+
+        A hard link to a finished file is the one way of POSIX to name it atomically without replacing.
+
+        Raises:
+            FileExistsError: when the name is taken.
+            StorageConfigError: when the file system has no hard links.
+        """
+        temporary = _write_beside(path, data)
+        try:
+            os.link(temporary, path)
+        except OSError as error:
+            if error.errno in _NO_LINKS:
+                raise StorageConfigError(
+                    f"{path}: this file system lacks hard links, which atomic creates need; choose another"
+                ) from error
+            raise
+        finally:
+            temporary.unlink()
+        _sync_folder(temporary.parent)
+
+    def replace(self, path: str, data: bytes) -> None:
+        """Write a file, replacing the one of that name at once."""
+        temporary = _write_beside(path, data)
+        temporary.replace(path)
+        _sync_folder(temporary.parent)
+
+    def remove(self, path: str) -> None:
+        """Remove one file; a missing one is fine."""
+        Path(path).unlink(missing_ok=True)
+
+    def walk(self, folder: str) -> Iterator[Entry]:
+        """All regular files below `folder`, also what killed writers left behind."""
+        for place, _, names in os.walk(folder):
+            for name in names:
+                path = Path(place, name)
+                try:
+                    status = path.stat()
+                except FileNotFoundError:
+                    continue  # removed since it was listed
+                if stat.S_ISREG(status.st_mode):
+                    modified = datetime.fromtimestamp(status.st_mtime, UTC)
+                    yield Entry(str(path.relative_to(folder)), status.st_size, _token(status), modified)
+
+    def children(self, folder: str) -> set[str]:
+        """Names of files and folders in `folder`, without those still being written."""
+        try:
+            names = {entry.name for entry in Path(folder).iterdir()}
+        except FileNotFoundError:
+            return set()
+        return {name for name in names if not name.startswith(TEMPORARY)}
+
+
+def _token(status: os.stat_result) -> str:
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def _require_regular(path: str, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise ItemError(ErrorCode.STORAGE_DENIED, f"{path} is not a regular file; point at an image file")
+
+
+def _write_beside(path: str, data: bytes) -> Path:
+    folder = Path(path).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the name itself survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,234 @@
+"""TIFF directories: the EXIF block of every format, and the tags of TIFF files themselves.
+
+Layout after TIFF 6.0 (Adobe, 1992), the BigTIFF design and Exif 3.0 (CIPA DC-008). Malformed input
+raises ValueError; nothing here looks at pixels.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+SHORT, LONG, RATIONAL, BYTE, UNDEFINED = 3, 4, 5, 1, 7
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
+ORIENTATION, SAMPLES, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 277, 282, 283, 296
+INK_SET, EXTRA_SAMPLES, SAMPLE_FORMAT = 332, 338, 339
+XMP, PHOTOSHOP, ICC_PROFILE, PHOTOSHOP_LAYERS = 700, 34377, 34675, 37724
+EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
+PIXEL_X, PIXEL_Y = 40962, 40963
+
+SUBDIRECTORIES = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
+
+# What says how a TIFF file's samples lie, or has a field of its own in a Picture: not EXIF.
+STRUCTURAL = frozenset(
+    [254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280, 281, 282, 283]
+    + [284, 288, 289, 290, 291, 292, 293, 296, 297, 301, *range(317, 326), 326, 327, 328, 330, 332, 333]
+    + [334, 336, 337, 338, 339, 340, 341, 342, 343, 346, 347, *range(512, 522), 529, 530, 531, 532, 559]
+    + [XMP, PHOTOSHOP, ICC_PROFILE, PHOTOSHOP_LAYERS]
+)
+
+# Bytes of one value of each type, and of the part of it that byte order turns round.
+_UNIT = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 4,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 4,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}
+_SIZE = {**_UNIT, 5: 8, 10: 8}
+_NUMBERS = {1: "u1", 3: "<u2", 4: "<u4", 5: "<u4", 13: "<u4", 16: "<u8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One tag. `value` is little-endian whatever the file; `position` is where its record lies."""
+
+    kind: int
+    count: int
+    value: bytes
+    position: int = 0
+
+    def numbers(self) -> list[int]:
+        """The unsigned integers of the value; a RATIONAL gives numerator, denominator."""
+        if self.kind not in _NUMBERS:
+            raise ValueError(f"type {self.kind} is not an unsigned number")
+        return [int(n) for n in np.frombuffer(self.value, _NUMBERS[self.kind])]
+
+
+Directory = dict[int, "Entry | Directory"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Byte order of a TIFF structure ("<" or ">") and whether it is BigTIFF."""
+
+    order: str
+    big: bool
+
+
+def first_directory(data: bytes) -> tuple[Layout, int]:
+    """Layout of a TIFF structure and offset of its first directory."""
+    order = {b"II": "<", b"MM": ">"}.get(data[:2])
+    if order is None:
+        raise ValueError("no TIFF byte order mark")
+    (magic,) = _unpack(order + "H", data, 2)
+    if magic not in (42, 43):
+        raise ValueError(f"TIFF magic number {magic}, not 42 or 43")
+    layout = Layout(order, magic == 43)
+    (offset,) = _unpack(order + ("Q" if layout.big else "L"), data, 8 if layout.big else 4)
+    return layout, offset
+
+
+def read_entries(data: bytes, layout: Layout, offset: int) -> tuple[dict[int, Entry], int]:
+    """Tags of the directory at `offset`, and where the offset of the next directory is written."""
+    (count,) = _unpack(layout.order + ("Q" if layout.big else "H"), data, offset)
+    start, size = offset + (8 if layout.big else 2), 20 if layout.big else 12
+    if start + count * size > len(data):
+        raise ValueError(f"a directory of {count} tags goes beyond the end")
+    entries = {}
+    for position in range(start, start + count * size, size):
+        tag, entry = _read_entry(data, layout, position)
+        if entry is not None:
+            entries[tag] = entry
+    return entries, start + count * size
+
+
+def _read_entry(data: bytes, layout: Layout, position: int) -> tuple[int, Entry | None]:
+    tag, kind, count = _unpack(layout.order + ("HHQ" if layout.big else "HHL"), data, position)
+    if kind not in _SIZE:
+        return tag, None  # TIFF 6.0: readers skip types they do not know
+    length, where = count * _SIZE[kind], position + (12 if layout.big else 8)
+    if length > (8 if layout.big else 4):
+        (where,) = _unpack(layout.order + ("Q" if layout.big else "L"), data, where)
+    if where + length > len(data):
+        raise ValueError(f"the value of tag {tag} goes beyond the end")
+    value = data[where : where + length]
+    if layout.order == ">" and _UNIT[kind] > 1:
+        value = np.frombuffer(value, f"u{_UNIT[kind]}").byteswap().tobytes()
+    return tag, Entry(kind, count, value, position)
+
+
+def read_tree(data: bytes, layout: Layout, offset: int, depth: int = 0) -> Directory:
+    """Tags of a directory, its EXIF, GPS and interoperability directories read in place."""
+    tree: Directory = dict(read_entries(data, layout, offset)[0])
+    for tag in SUBDIRECTORIES:
+        entry = tree.get(tag)
+        if isinstance(entry, Entry):
+            if depth >= 2 or not entry.numbers():
+                raise ValueError(f"directory {tag} does not belong where it is")
+            tree[tag] = read_tree(data, layout, entry.numbers()[0], depth + 1)
+    return tree
+
+
+def write_tree(tree: Mapping[int, Entry | Directory], start: int, big: bool = False) -> bytes:
+    """A little-endian directory to lie at `start`, followed by its values and subdirectories."""
+    inline, pointer = (8, "<Q") if big else (4, "<L")
+    head = struct.pack("<Q" if big else "<H", len(tree))
+    records, tail = bytearray(), bytearray()
+    values = start + len(head) + len(tree) * (20 if big else 12) + inline
+    for tag in sorted(tree):
+        item, at = tree[tag], struct.pack(pointer, values + len(tail))
+        if isinstance(item, Entry):
+            kind, count, value = item.kind, item.count, item.value
+        else:
+            kind, count, value = LONG, 1, at[:4]
+            tail += write_tree(item, values + len(tail), big)
+        if len(value) > inline:
+            tail, value = tail + value, at
+        tail += bytes(len(tail) % 2)
+        records += struct.pack("<HHQ" if big else "<HHL", tag, kind, count) + value.ljust(inline, b"\0")
+    return bytes(head + records + bytes(inline) + tail)
+
+
+def write_exif(tree: Mapping[int, Entry | Directory]) -> bytes:
+    """A whole little-endian EXIF block."""
+    return struct.pack("<2sHL", b"II", 42, 8) + write_tree(tree, 8)
+
+
+def orientation_of(entries: Mapping[int, Entry]) -> int:
+    """Orientation 1 to 8; 1 where there is none or it means nothing."""
+    value = number(entries, ORIENTATION, 1)
+    return value if 1 <= value <= 8 else 1
+
+
+def dpi_of(entries: Mapping[int, Entry]) -> tuple[float, float] | None:
+    """Resolution in dots per inch, or None."""
+    scale = {2: 1.0, 3: 2.54}.get(number(entries, RESOLUTION_UNIT, 2))
+    if scale is None or not {X_RESOLUTION, Y_RESOLUTION} <= entries.keys():
+        return None
+    pairs = [entries[tag].numbers() for tag in (X_RESOLUTION, Y_RESOLUTION)]
+    if any(len(pair) != 2 or 0 in pair for pair in pairs):
+        return None
+    (x, x_per), (y, y_per) = pairs
+    return x / x_per * scale, y / y_per * scale
+
+
+def number(entries: Mapping[int, Entry], tag: int, default: int) -> int:
+    """The first number of a tag."""
+    values = entries[tag].numbers() if tag in entries else []
+    return values[0] if values else default
+
+
+def dpi_entries(dpi: tuple[float, float]) -> dict[int, Entry]:
+    """The three tags that state a resolution in dots per inch."""
+    x, y = (struct.pack("<2L", round(value * 10_000), 10_000) for value in dpi)
+    return {
+        X_RESOLUTION: Entry(RATIONAL, 1, x),
+        Y_RESOLUTION: Entry(RATIONAL, 1, y),
+        RESOLUTION_UNIT: Entry(SHORT, 1, struct.pack("<H", 2)),
+    }
+
+
+def upright(exif: bytes) -> bytes:
+    """The same EXIF for a picture turned upright: Orientation 1, no thumbnail of the old picture.
+
+    All other bytes stay where they are, since maker notes hold offsets into the block.
+    """
+    layout, offset = first_directory(exif)
+    read_tree(exif, layout, offset)  # refuses what a reader could not follow
+    entries, following = read_entries(exif, layout, offset)
+    block = bytearray(exif)
+    if following + 4 <= len(block):
+        block[following : following + 4] = bytes(4)
+    _overwrite(block, layout, entries, ORIENTATION, 1)
+    return bytes(block)
+
+
+def resized(exif: bytes, width: int, height: int) -> bytes:
+    """The same EXIF with the picture's size, where it states one."""
+    layout, offset = first_directory(exif)
+    pointer = read_entries(exif, layout, offset)[0].get(EXIF_IFD)
+    if pointer is None:
+        return exif
+    entries, _ = read_entries(exif, layout, pointer.numbers()[0])
+    block = bytearray(exif)
+    _overwrite(block, layout, entries, PIXEL_X, width)
+    _overwrite(block, layout, entries, PIXEL_Y, height)
+    return bytes(block)
+
+
+def _overwrite(block: bytearray, layout: Layout, entries: Mapping[int, Entry], tag: int, value: int) -> None:
+    entry = entries.get(tag)
+    if entry is not None and entry.count == 1 and entry.kind in (SHORT, LONG):
+        kind = "H" if entry.kind == SHORT else "L"
+        struct.pack_into(layout.order + kind, block, entry.position + 8, value)
+
+
+def _unpack(form: str, data: bytes, offset: int) -> tuple[int, ...]:
+    if offset + struct.calcsize(form) > len(data):
+        raise ValueError(f"nothing at offset {offset}")
+    return struct.unpack_from(form, data, offset)

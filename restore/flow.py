@@ -1,0 +1,174 @@
+"""The Ray Data pipeline: a plan in, outcomes out, as a stream.
+
+    plan -> prepare (CPU tasks) -> paint (a pool of actors) -> finish (CPU tasks) -> driver
+
+Between operators a photo is one row: its id and the pickled value that `restore.photo` hands from
+step to step. The only importer of ray in this package.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import pyarrow as pa
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+
+from restore import engines, photo
+from restore.engines import Method
+from restore.errors import ErrorCode, ItemError, SystemicError
+from restore.item import Item
+from restore.outcome import Outcome, outcomes_table
+
+log = logging.getLogger(__name__)
+
+_HOP = pa.schema([pa.field("item_id", pa.string()), pa.field("photo", pa.large_binary())])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """The paint actors and the size of what travels between operators.
+
+    Attributes:
+        actors: how many, all started at once.
+        cpus, gpus: what Ray reserves for each.
+        photos_per_block: photos that travel together; what a lost worker loses.
+        batch_size: windows of one engine call.
+    """
+
+    actors: int
+    cpus: float
+    gpus: float
+    photos_per_block: int
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What the job can use of the Ray cluster that it is connected to."""
+
+    count: int
+    cpus: float
+    gpus: float
+
+
+def cluster() -> Cluster:
+    """The cluster as it is now."""
+    resources = ray.cluster_resources()
+    count = sum(node["Alive"] for node in ray.nodes())
+    return Cluster(count, resources.get("CPU", 0.0), resources.get("GPU", 0.0))
+
+
+def outcomes(
+    job: photo.Job, plan: str, extra: Sequence[str], methods: Sequence[Method], pool: Pool
+) -> Iterator[pa.Table]:
+    """Run the plan and yield tables of outcomes, in the order in which photos finish.
+
+    Args:
+        plan: path of the plan's Parquet file below OUT.
+        extra: the plan's `x_*` columns.
+        methods: every method that a row of the plan may ask for.
+
+    Raises:
+        SystemicError: the one that a worker met, when the world is broken.
+    """
+    _quiet()
+    filesystem, root = job.store.arrow_filesystem()
+    photos = (
+        ray.data.read_parquet(f"{root}/{plan}", filesystem=filesystem)
+        # One Parquet file is one read task and would be one block: small blocks make the
+        # parallelism, and are all that a lost worker loses.
+        .repartition(target_num_rows_per_block=pool.photos_per_block)
+        .map_batches(prepare, fn_args=(job,), batch_size=None, batch_format="pyarrow", num_cpus=1)
+        .map_batches(
+            Painter,
+            fn_constructor_args=(tuple(methods), pool.batch_size),
+            batch_size=pool.photos_per_block,
+            batch_format="pyarrow",
+            compute=ActorPoolStrategy(min_size=pool.actors, max_size=pool.actors, initial_size=pool.actors),
+            num_cpus=pool.cpus,
+            num_gpus=pool.gpus or None,
+        )
+        .map_batches(finish, fn_args=(job, tuple(extra)), batch_size=None, batch_format="pyarrow", num_cpus=1)
+    )
+    try:
+        yield from photos.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    except ray.exceptions.RayTaskError as error:
+        raise _systemic(error) from error
+
+
+def prepare(rows: pa.Table, job: photo.Job) -> pa.Table:
+    """Rows of the plan -> photos whose windows wait to be painted."""
+    cv2.setNumThreads(1)
+    items = [Item.from_row(row) for row in rows.to_pylist()]
+    return _pack([_guarded(photo.prepare, item, photo.first_facts(item, job), job) for item in items])
+
+
+class Painter:
+    """The actor that holds the engines, loaded once."""
+
+    def __init__(self, methods: Sequence[Method], batch: int) -> None:
+        cv2.setNumThreads(1)
+        self._engines = engines.build(methods)
+        self._batch = batch
+
+    def __call__(self, photos: pa.Table) -> pa.Table:
+        return _pack(photo.paint(_unpack(photos), self._engines, self._batch))
+
+
+def finish(photos: pa.Table, job: photo.Job, extra: Sequence[str]) -> pa.Table:
+    """Painted photos -> their outcomes."""
+    cv2.setNumThreads(1)
+    done = [
+        value if isinstance(value, Outcome) else _guarded(photo.finish, value, value.facts, job)
+        for value in _unpack(photos)
+    ]
+    return outcomes_table(done, extra)
+
+
+def _guarded(step: Callable[[Any, photo.Job], Any], value: Any, facts: Outcome, job: photo.Job) -> Any:
+    """One photo's step, such that a fault of ours in it costs that photo and not the night.
+
+    The row says `worker_crashed` and the log has the traceback; the error budget stops a run in
+    which that is no exception.
+    """
+    try:
+        return step(value, job)
+    except SystemicError:
+        raise
+    except Exception as error:
+        log.exception("%s: unexpected error in %s", facts.item_id, step.__name__)
+        crash = f"unexpected {type(error).__name__} in {step.__name__}: {error}"
+        return photo.failed(facts, ItemError(ErrorCode.WORKER_CRASHED, crash))
+
+
+def _pack(photos: Sequence[Any]) -> pa.Table:
+    ids = [value.item_id if isinstance(value, Outcome) else value.item.item_id for value in photos]
+    blobs = [pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL) for value in photos]
+    return pa.table([ids, blobs], schema=_HOP)
+
+
+def _unpack(rows: pa.Table) -> list[Any]:
+    # Our own values, pickled by the operator before this one: nothing from outside is unpickled.
+    return [pickle.loads(blob.as_buffer()) for blob in rows.column("photo")]
+
+
+def _quiet() -> None:
+    """Ray's own progress bars off: the ledger prints one line for the whole run."""
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.execution_options.verbose_progress = False
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+
+
+def _systemic(error: ray.exceptions.RayTaskError) -> Exception:
+    """The systemic error behind a task's failure, or the failure itself."""
+    cause = error.cause
+    while cause is not None and not isinstance(cause, SystemicError):
+        cause = cause.__cause__
+    return cause if cause is not None else error

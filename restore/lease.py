@@ -1,0 +1,201 @@
+"""Who may write: one lease per output store, taken by creating the next epoch's file.
+
+The lease saves money, two runs painting the same photos; correctness does not rest on it. Its epoch
+is part of every run id and row id, so their order is the order of time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+from restore.errors import LeaseHeld
+from restore.storage import OutStore
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 5.0
+PATIENCE_SECONDS = 20.0
+_POLL_SECONDS = 1.0
+_EPOCH = re.compile(r"(\d{6})(?:\.json|\.parquet)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who wrote a lease file. `host` tells the boot and the pid namespace apart too."""
+
+    epoch: int
+    token: str
+    host: str
+    boot: str
+    pid: int
+    since: str
+    beat: int = 0
+
+    def describe(self) -> str:
+        return f"process {self.pid} on {self.host}, since {self.since} (epoch {self.epoch})"
+
+
+class Lease:
+    """A held lease. A context manager: leaving it removes the lease file."""
+
+    def __init__(self, store: OutStore, holder: Holder) -> None:
+        self._store = store
+        self._holder = holder
+        self._stop = threading.Event()
+        self._beating = threading.Thread(target=self._beat, name="lease", daemon=True)
+        self._beating.start()
+
+    @property
+    def epoch(self) -> int:
+        return self._holder.epoch
+
+    def check(self) -> None:
+        """Before each commit: is our epoch still the newest?
+
+        Raises:
+            LeaseHeld: when another writer has taken the store.
+        """
+        newest = newest_epoch(self._store)
+        if newest > self.epoch:
+            raise LeaseHeld(
+                f"another writer took {self._store.root} (epoch {newest}, ours was {self.epoch}); "
+                "what this run has committed stays, the rest is the other's"
+            )
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self._stop.set()
+        self._beating.join()
+        self._store.remove(_path(self.epoch))
+
+    def _beat(self) -> None:
+        while not self._stop.wait(BEAT_SECONDS):
+            self._holder = replace(self._holder, beat=self._holder.beat + 1)
+            try:
+                self._store.overwrite(_path(self.epoch), _encode(self._holder))
+            except Exception:
+                log.warning("could not renew the lease; trying again in %g s", BEAT_SECONDS, exc_info=True)
+
+
+def take(store: OutStore, sleep: Callable[[float], None] = time.sleep) -> Lease:
+    """Take the lease, waiting only as long as it takes to know that a former holder is dead.
+
+    Raises:
+        LeaseHeld: naming the holder, when it is alive.
+    """
+    while True:
+        for epoch in _lease_epochs(store):
+            _contend(store, epoch, sleep)
+        holder = _ourselves(newest_epoch(store) + 1)
+        created = store.create(_path(holder.epoch), _encode(holder))
+        # A create whose first answer was lost finds its own file.
+        if created.existing is not None and _decode(created.existing).token != holder.token:
+            continue
+        if _finished_meanwhile(store, holder.epoch):
+            store.remove(_path(holder.epoch))
+            continue
+        for epoch in _lease_epochs(store):
+            if epoch < holder.epoch:
+                store.remove(_path(epoch))
+        return Lease(store, holder)
+
+
+def newest_epoch(store: OutStore) -> int:
+    """The newest epoch that has left any trace; 0 in a new store."""
+    return max([0, *_lease_epochs(store), *_run_epochs(store)])
+
+
+def _lease_epochs(store: OutStore) -> list[int]:
+    return sorted(_epochs(store.names("lease")))
+
+
+def _run_epochs(store: OutStore) -> list[int]:
+    names = [name for folder in ("runs", "plans", "metadata") for name in store.names(folder)]
+    return _epochs(names)
+
+
+def _epochs(names: list[str]) -> list[int]:
+    return [int(match[1]) for match in map(_EPOCH.search, names) if match]
+
+
+def _finished_meanwhile(store: OutStore, epoch: int) -> bool:
+    """Whether a run of this epoch came and went between our look and our create."""
+    return any(seen >= epoch for seen in _run_epochs(store))
+
+
+def _contend(store: OutStore, epoch: int, sleep: Callable[[float], None]) -> None:
+    """Return once the holder of `epoch` is gone or known to be dead."""
+    first = _read(store, epoch)
+    if first is None or _dead_here(first):
+        return
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        sleep(_POLL_SECONDS)
+        now = _read(store, epoch)
+        if now is None:
+            return
+        if now != first:
+            raise LeaseHeld(f"{store.root} is being written by {now.describe()}; wait for it to end")
+
+
+def _dead_here(holder: Holder) -> bool:
+    if (holder.host, holder.boot) != (_host(), _boot()):
+        return False
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _ourselves(epoch: int) -> Holder:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Holder(epoch, uuid.uuid4().hex, _host(), _boot(), os.getpid(), now)
+
+
+def _host() -> str:
+    return socket.gethostname()
+
+
+def _boot() -> str:
+    """Names this boot and this pid namespace: a pid means something only within both."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    space = Path("/proc/self/ns/pid")
+    if not boot.exists():
+        return "unknown-" + uuid.uuid4().hex  # then no pid is ever taken for dead
+    return f"{boot.read_text().strip()} {space.readlink()}"
+
+
+def _read(store: OutStore, epoch: int) -> Holder | None:
+    try:
+        return _decode(store.read(_path(epoch)))
+    except FileNotFoundError:
+        return None
+
+
+def _path(epoch: int) -> str:
+    return f"lease/{epoch:06d}.json"
+
+
+def _encode(holder: Holder) -> bytes:
+    return json.dumps(asdict(holder)).encode()
+
+
+def _decode(data: bytes) -> Holder:
+    return Holder(**json.loads(data))

@@ -1,0 +1,237 @@
+"""What a run writes about itself: rows in Parquet parts as they come, then one record of the whole.
+
+Rows are the truth: a photo is done when its row's part exists. The run record is only a summary.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from queue import Empty, Queue
+from threading import Event, Thread
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from restore.errors import BudgetSpent, LeaseHeld
+from restore.lease import Lease
+from restore.outcome import outcome_schema
+from restore.storage import OutStore
+
+FIRST_PART_SECONDS = 3.0
+LONGEST_PART_SECONDS = 60.0
+PART_ROWS = 20_000
+POLL_SECONDS = 0.2
+
+ALIKE = 20
+"""So many failures with one code, and nothing else, before a run is taken to meet a broken world."""
+
+JUDGED_FROM = 50
+"""Attempted rows before the fraction of failures is judged."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Running counts of a run's outcomes."""
+
+    status: Counter[str] = field(default_factory=Counter)
+    codes: Counter[str] = field(default_factory=Counter)
+    psnr: float = 0.0
+    ssim: float = 0.0
+    referenced: int = 0
+
+    @property
+    def attempted(self) -> int:
+        return self.status.total()
+
+    @property
+    def failed(self) -> int:
+        return self.status["failed"]
+
+    def add(self, table: pa.Table) -> None:
+        self.status.update(table.column("status").to_pylist())
+        self.codes.update(table.column("error_code").drop_null().to_pylist())
+        figures = table.column("figures").combine_chunks()
+        psnr, ssim = figures.field("psnr"), figures.field("ssim")
+        self.psnr += pc.sum(psnr).as_py() or 0.0
+        self.ssim += pc.sum(ssim).as_py() or 0.0
+        self.referenced += len(psnr) - psnr.null_count
+
+    @property
+    def only_alike_failures(self) -> bool:
+        return self.failed == self.attempted and len(self.codes) == 1
+
+
+class Ledger:
+    """Gathers outcomes and commits them in parts.
+
+    A part is due 3 s after the first outcome, then at intervals that double to 60 s, or when it
+    holds 20,000 rows. While a run has seen nothing but failures of one kind its rows are held back:
+    they may tell of a broken world and not of the photos.
+    """
+
+    def __init__(
+        self,
+        store: OutStore,
+        lease: Lease,
+        run_id: str,
+        extra: Iterable[str],
+        max_failed: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.tally = Tally()
+        self.parts: list[str] = []
+        self.committed = 0
+        self._store = store
+        self._lease = lease
+        self._run_id = run_id
+        self._schema = outcome_schema(extra)
+        self._max_failed = max_failed
+        self._clock = clock
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
+        self._interval = FIRST_PART_SECONDS
+        self._due_at = float("inf")
+
+    def add(self, outcomes: pa.Table) -> None:
+        """Take outcomes in, commit when a part is due.
+
+        Raises:
+            BudgetSpent: when too many photos have failed; the rows so far are committed unless the
+                world is broken.
+            LeaseHeld: when another writer has taken the store.
+        """
+        if not outcomes.num_rows:
+            return
+        if not self._waiting:
+            self._due_at = min(self._due_at, self._clock() + self._interval)
+        self._waiting.append(outcomes)
+        self._rows += outcomes.num_rows
+        self.tally.add(outcomes)
+        self._judge(outcomes)
+        self.tick()
+
+    def tick(self) -> None:
+        """Commit if a part is due. Called often."""
+        if (
+            self._waiting
+            and not self._suspicious
+            and (self._clock() >= self._due_at or self._rows >= PART_ROWS)
+        ):
+            self.commit()
+
+    def commit(self) -> None:
+        """Write what waits as one part."""
+        if not self._waiting:
+            return
+        self._lease.check()
+        table = self._stamped(pa.concat_tables(self._waiting))
+        path = f"metadata/run={self._run_id}/part-{len(self.parts):05d}.parquet"
+        if self._store.create(path, _parquet(table)).existing is not None:
+            raise LeaseHeld(f"{path} exists: another writer is at work in {self._store.root}")
+        self.parts.append(path)
+        self.committed += table.num_rows
+        self._waiting, self._rows = [], 0
+        self._interval = min(2 * self._interval, LONGEST_PART_SECONDS)
+        self._due_at = float("inf")
+
+    def close(self) -> None:
+        """Commit what waits, for a run that ends early; rows held back are dropped and done again."""
+        if not self._suspicious:
+            self.commit()
+
+    @property
+    def _suspicious(self) -> bool:
+        return self.tally.only_alike_failures and self.tally.attempted < ALIKE
+
+    def _judge(self, newest: pa.Table) -> None:
+        tally = self.tally
+        if tally.only_alike_failures and tally.attempted >= ALIKE:
+            self._waiting, self._rows = [], 0
+            message = next(iter(newest.column("error_message").drop_null().to_pylist()), "")
+            code = next(iter(tally.codes))
+            raise BudgetSpent(
+                f"the first {tally.attempted} photos all failed with {code}, so none is recorded; "
+                f"the last said: {message}"
+            )
+        if tally.attempted >= JUDGED_FROM and tally.failed > self._max_failed * tally.attempted:
+            self.commit()
+            most = ", ".join(f"{code} {count}" for code, count in tally.codes.most_common(3))
+            raise BudgetSpent(
+                f"{tally.failed} of {tally.attempted} photos failed ({most}), more than --max-failed "
+                f"{self._max_failed:g}; what is done is committed"
+            )
+
+    def _stamped(self, table: pa.Table) -> pa.Table:
+        """With row ids, in the order of time over all runs, and the time of the commit."""
+        part = len(self.parts)
+        ids = [f"{self._lease.epoch:06d}-{part:05d}-{row:06d}" for row in range(table.num_rows)]
+        now = pa.scalar(datetime.now(UTC), self._schema.field("committed_at").type)
+        table = table.append_column("row_id", pa.array(ids))
+        table = table.append_column("committed_at", pa.repeat(now, table.num_rows))
+        return table.select(self._schema.names).cast(self._schema)
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def write_plan(store: OutStore, run_id: str, todo: pa.Table) -> str:
+    """Create `OUT/plans/<run_id>.parquet`, before anything is done. Returns its path below OUT."""
+    path = f"plans/{run_id}.parquet"
+    store.create(path, _parquet(todo))
+    return path
+
+
+def write_record(store: OutStore, run_id: str, record: Mapping[str, Any]) -> None:
+    """Create `OUT/runs/<run_id>.json`, last of all."""
+    body = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False)
+    store.create(f"runs/{run_id}.json", body.encode())
+
+
+def collect(stream: Iterable[pa.Table], ledger: Ledger, watch: Callable[[Tally], None], stop: Event) -> bool:
+    """Bring a stream of outcomes into the ledger until it ends or `stop` is set.
+
+    The stream is drawn by a thread of its own, so that parts and the stop are never late because a
+    photo takes long. However it ends, what came is committed, unless the ledger holds it back.
+
+    Returns:
+        Whether the stream came to its end.
+    """
+    arrivals: Queue[pa.Table | BaseException | None] = Queue(maxsize=256)
+    Thread(target=_draw, args=(stream, arrivals), name="outcomes", daemon=True).start()
+    while not stop.is_set():
+        watch(ledger.tally)
+        try:
+            arrival = arrivals.get(timeout=POLL_SECONDS)
+        except Empty:
+            ledger.tick()
+            continue
+        if isinstance(arrival, BaseException):
+            ledger.close()
+            raise arrival
+        if arrival is None:
+            ledger.commit()
+            return True
+        ledger.add(arrival)
+    ledger.close()
+    return False
+
+
+def _draw(stream: Iterable[pa.Table], arrivals: Queue[pa.Table | BaseException | None]) -> None:
+    try:
+        for table in stream:
+            arrivals.put(table)
+    except BaseException as error:  # noqa: BLE001 - carried to the main thread and raised there
+        arrivals.put(error)
+    else:
+        arrivals.put(None)

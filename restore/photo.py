@@ -1,0 +1,482 @@
+"""The story of one photo: prepare -> paint -> finish. No Ray, no torch.
+
+`prepare` and `finish` are plain functions over one photo; `paint` takes several photos at once, so
+that an engine can batch their windows. What passes between them holds windows and the source's
+encoded bytes, never a decoded scan. A photo that cannot go on becomes its Outcome right there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from restore import codec, composite, figures, identity
+from restore import mask as masks
+from restore.engines import Engine, Method, Painted, Sampler, Task, sizes_of
+from restore.errors import ErrorCode, ItemError
+from restore.item import Item
+from restore.outcome import Figures, Outcome, Seconds
+from restore.recipe import Recipe, with_overrides
+from restore.storage import AccessPolicy, Fetched, OutStore, fetch
+from restore.windows import Window, assemble, back, cut, cut_mask, plan_windows
+
+Pixels = npt.NDArray[np.generic]
+Mask = npt.NDArray[np.bool_]
+
+CARRY_LIMIT = 64 * 2**20
+"""Bytes of a source that travel from prepare to finish; a larger one is fetched again."""
+
+EXTENSIONS: Mapping[str, str] = {"jpeg": "jpg", "png": "png", "tiff": "tif", "webp": "webp"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What all photos of one run share."""
+
+    run_id: str
+    recipe: Recipe
+    auto: Method  # what engine=auto means under this run's profile
+    engine_hashes: Mapping[str, str]
+    store: OutStore
+    access: AccessPolicy
+    software_version: str
+    device: str = "cpu"
+    dtype: str | None = None
+    max_megapixels: float = 400.0
+    copy_unmasked: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """The photo as it was read. `data` is None when it is too large to carry."""
+
+    data: bytes | None
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Prepared:
+    """A photo whose windows wait to be painted.
+
+    Attributes:
+        facts: the Outcome's fields that are known by now.
+        crops: the dilated damage inside each window, source scale, as packed bits.
+        ready_at: wall clock at the end of prepare, seconds since the epoch.
+    """
+
+    item: Item
+    recipe: Recipe
+    source: Source
+    windows: tuple[Window, ...]
+    crops: tuple[bytes, ...]
+    tasks: tuple[Task, ...]
+    facts: Outcome
+    ready_at: float
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Repainted:
+    """A photo whose windows are painted, at paint size, in the order of `windows`."""
+
+    item: Item
+    recipe: Recipe
+    source: Source
+    windows: tuple[Window, ...]
+    crops: tuple[bytes, ...]
+    painted: tuple[Pixels, ...]
+    facts: Outcome
+
+
+def prepare(item: Item, job: Job) -> Prepared | Outcome:
+    """Fetch, decode, find the damage, cut the windows."""
+    facts = first_facts(item, job)
+    try:
+        return _prepare(item, job, facts)
+    except ItemError as error:
+        return failed(facts, error)
+
+
+def _prepare(item: Item, job: Job, facts: Outcome) -> Prepared | Outcome:
+    began = time.perf_counter()
+    recipe = with_overrides(job.recipe, item.overridden())
+    facts = replace(facts, recipe=identity.canonical(recipe.model_dump()), seed=recipe.seed)
+    image, mask = _fetch_pair(item, job)
+    fetched = time.perf_counter()
+    source = Source(_carried(image.data), image.version, identity.sha256_bytes(image.data))
+    facts = replace(facts, image_version=image.version, image_sha256=source.sha256)
+    picture = codec.decode(image.data, max_megapixels=job.max_megapixels)
+    facts = replace(
+        facts,
+        width=picture.width,
+        height=picture.height,
+        bit_depth=picture.bit_depth,
+        color_mode=picture.mode,
+    )
+    damage, facts = _damage(mask, picture, recipe, facts, job)
+    if not damage.any():
+        spent = Seconds(fetch=fetched - began, prepare=time.perf_counter() - fetched)
+        return _copy(image.data, picture, facts, spent, job)
+    dilated = _dilated(damage, recipe)
+    method: Method = job.auto if recipe.engine == "auto" else recipe.engine
+    windows = plan_windows(
+        dilated, context=recipe.window_context, reach=recipe.feather, sizes=sizes_of(method)
+    )
+    return Prepared(
+        item=item,
+        recipe=recipe,
+        source=source,
+        windows=windows,
+        crops=tuple(_packed(dilated, window) for window in windows),
+        tasks=tuple(_tasks(picture.pixels, dilated, windows, item, recipe, method)),
+        facts=replace(
+            facts,
+            engine=method,
+            engine_hash=job.engine_hashes[recipe.engine],
+            windows=tuple(asdict(window) for window in windows),
+            seconds=Seconds(fetch=fetched - began, prepare=time.perf_counter() - fetched),
+        ),
+        ready_at=time.time(),
+    )
+
+
+def first_facts(item: Item, job: Job) -> Outcome:
+    """What is known of the outcome before the photo is touched."""
+    return Outcome(
+        item_id=item.item_id,
+        run_id=job.run_id,
+        status="failed",
+        work_key=item.work_key,
+        reason=item.reason,
+        image=item.image,
+        image_version=item.image_version,
+        mask=item.mask,
+        mask_version=item.mask_version,
+        recipe_hash=identity.recipe_hash(job.recipe),
+        overrides=item.overrides,
+        pipeline_version=identity.PIPELINE_VERSION,
+        engine_hash=_engine_hash(item, job),
+        attempts=item.attempts + 1,
+        started_at=datetime.now(UTC),
+        software_version=job.software_version,
+        device=job.device,
+        dtype=job.dtype,
+        extra=item.extra,
+    )
+
+
+def _engine_hash(item: Item, job: Job) -> str:
+    """The hash that the row's work key was made with; a bad engine name stands for itself there."""
+    name = str(item.overridden().get("engine", job.recipe.engine))
+    return job.engine_hashes.get(name, name)
+
+
+def _fetch_pair(item: Item, job: Job) -> tuple[Fetched, Fetched | None]:
+    job.access.check(item.image)
+    image = fetch(item.image, version=item.image_version, missing=ErrorCode.IMAGE_NOT_FOUND)
+    if item.mask is None:
+        return image, None
+    job.access.check(item.mask)
+    return image, fetch(item.mask, version=item.mask_version, missing=ErrorCode.MASK_NOT_FOUND)
+
+
+def _carried(data: bytes) -> bytes | None:
+    return data if len(data) <= CARRY_LIMIT else None
+
+
+def _damage(
+    mask: Fetched | None, picture: codec.Picture, recipe: Recipe, facts: Outcome, job: Job
+) -> tuple[Mask, Outcome]:
+    """The damaged pixels as the mask says them, before dilation."""
+    shape = (picture.height, picture.width)
+    if mask is None:
+        if not job.copy_unmasked:
+            raise ItemError(
+                ErrorCode.MASK_NOT_FOUND,
+                "the row names no mask; add one, or copy such photos as they are with --copy-unmasked",
+            )
+        return np.zeros(shape, bool), replace(facts, mask_coverage=0.0)
+    read = _read_mask(mask.data, job.max_megapixels)
+    damage = masks.damage_from(
+        read, shape, picture.orientation, polarity=recipe.mask_polarity, threshold=recipe.mask_threshold
+    )
+    known = replace(
+        facts,
+        mask_version=mask.version,
+        mask_sha256=identity.sha256_bytes(mask.data),
+        mask_coverage=masks.coverage(damage),
+    )
+    return damage, known
+
+
+def _read_mask(data: bytes, max_megapixels: float) -> codec.Picture:
+    try:
+        return codec.decode(data, max_megapixels=max_megapixels)
+    except ItemError as error:
+        raise ItemError(ErrorCode.MASK_UNREADABLE, f"the mask: {error.message}") from None
+
+
+def _dilated(damage: Mask, recipe: Recipe) -> Mask:
+    dilated = masks.dilate(damage, recipe.dilate_kernel, recipe.dilate_iterations)
+    if dilated.all():
+        raise ItemError(
+            ErrorCode.MASK_FULL,
+            "no known pixel is left after dilation; check mask_polarity "
+            f"(now {recipe.mask_polarity}), mask_threshold and the dilation",
+        )
+    return dilated
+
+
+def _tasks(
+    pixels: Pixels, damage: Mask, windows: Sequence[Window], item: Item, recipe: Recipe, method: Method
+) -> Iterator[Task]:
+    sampler = Sampler(
+        prompt=recipe.prompt,
+        negative_prompt=recipe.negative_prompt,
+        num_inference_steps=recipe.num_inference_steps,
+        guidance_scale=recipe.guidance_scale,
+        strength=recipe.strength,
+        high_noise_frac=recipe.high_noise_frac,
+        refine=recipe.refine,
+        scheduler=recipe.scheduler,
+    )
+    for number, window in enumerate(windows):
+        yield Task(
+            method=method,
+            window=cut(pixels, window),
+            mask=cut_mask(damage, window),
+            sampler=sampler,
+            seed=identity.item_seed(recipe.seed, item.item_id, number),
+        )
+
+
+def paint(
+    photos: Sequence[Prepared | Outcome],
+    engines: Mapping[Method, Engine],
+    batch_size: int,
+    clock: Callable[[], float] = time.time,
+) -> list[Repainted | Outcome]:
+    """Paint the windows of several photos, regrouped so that one call holds like windows only."""
+    started = clock()
+    waiting = [
+        (number, task)
+        for number, photo in enumerate(photos)
+        if isinstance(photo, Prepared)
+        for task in photo.tasks
+    ]
+    results: list[list[Painted | ItemError]] = [[] for _ in photos]
+    spent = [0.0 for _ in photos]
+    answers: dict[int, Painted | ItemError] = {}
+    for batch in _batches(waiting, batch_size):
+        began = time.perf_counter()
+        tasks = [waiting[index][1] for index in batch]
+        painted = engines[tasks[0].method].paint(tasks)
+        share = (time.perf_counter() - began) / len(batch)
+        for index, answer in zip(batch, painted, strict=True):
+            answers[index] = answer
+            spent[waiting[index][0]] += share
+    for index, (number, _) in enumerate(waiting):
+        results[number].append(answers[index])
+    return [
+        photo if isinstance(photo, Outcome) else _repainted(photo, results[number], started, spent[number])
+        for number, photo in enumerate(photos)
+    ]
+
+
+def _batches(waiting: Sequence[tuple[int, Task]], batch_size: int) -> Iterator[list[int]]:
+    """Indexes of tasks that one engine call can take: same method, size, depth and sampler settings."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for index, (_, task) in enumerate(waiting):
+        settings = replace(task.sampler, prompt="", negative_prompt="", guidance_scale=0.0)
+        like = (task.method, task.window.shape, task.window.dtype.str, settings)
+        groups.setdefault(like, []).append(index)
+    for group in groups.values():
+        for start in range(0, len(group), batch_size):
+            yield group[start : start + batch_size]
+
+
+def _repainted(
+    photo: Prepared, answers: Sequence[Painted | ItemError], started: float, spent: float
+) -> Repainted | Outcome:
+    seconds = replace(photo.facts.seconds, wait=max(0.0, started - photo.ready_at), paint=spent)
+    facts = replace(photo.facts, seconds=seconds)
+    for answer in answers:
+        if isinstance(answer, ItemError):
+            return failed(facts, answer)
+    painted = [answer for answer in answers if isinstance(answer, Painted)]
+    steps = dict.fromkeys(step for answer in painted for step in answer.steps)
+    return Repainted(
+        item=photo.item,
+        recipe=photo.recipe,
+        source=photo.source,
+        windows=photo.windows,
+        crops=photo.crops,
+        painted=tuple(answer.window for answer in painted),
+        facts=replace(facts, engine_steps=tuple(steps)),
+    )
+
+
+def finish(photo: Repainted, job: Job) -> Outcome:
+    """Back to source space, composite, encode, verify, create, outcome."""
+    try:
+        return _finish(photo, job)
+    except ItemError as error:
+        return failed(photo.facts, error)
+
+
+def _finish(photo: Repainted, job: Job) -> Outcome:
+    began = time.perf_counter()
+    recipe = photo.recipe
+    picture = codec.decode(_source_bytes(photo), max_megapixels=job.max_megapixels)
+    damage = _unpacked((picture.height, picture.width), photo.windows, photo.crops)
+    zone = masks.zone(damage, recipe.feather)
+    patches = [
+        _patch(picture.pixels, damage, window, painted)
+        for window, painted in zip(photo.windows, photo.painted, strict=True)
+    ]
+    patchwork = assemble(picture.pixels, zone, photo.windows, patches)
+    pixels = composite.feather(picture.pixels, patchwork, damage, recipe.feather, mode=picture.mode)
+    restored = replace(picture, pixels=pixels)
+    encoded = codec.encode(restored, recipe.output_format, recipe.quality)
+    changed = _proven(encoded, picture, restored, zone, job.max_megapixels)
+    measured = _figures(restored, _reference(photo.item, job), damage)
+    uploading = time.perf_counter()
+    output = identity.output_name(photo.item.item_id, photo.item.work_key, encoded.extension)
+    sha256, size = _create(output, encoded.data, job)
+    uploaded = time.perf_counter()
+    spent = time.perf_counter() - began - (uploaded - uploading)
+    return replace(
+        photo.facts,
+        status="restored",
+        output=output,
+        output_sha256=sha256,
+        output_bytes=size,
+        proof=encoded.proof,
+        changed_outside_mask=changed,
+        dropped=tuple(dict.fromkeys((*picture.dropped, *encoded.dropped))),
+        figures=measured,
+        seconds=replace(photo.facts.seconds, finish=spent, upload=uploaded - uploading),
+    )
+
+
+def _source_bytes(photo: Repainted) -> bytes:
+    if photo.source.data is not None:
+        return photo.source.data
+    again = fetch(photo.item.image, version=photo.source.version, missing=ErrorCode.CHANGED_DURING_RUN)
+    if identity.sha256_bytes(again.data) != photo.source.sha256:
+        raise ItemError(
+            ErrorCode.CHANGED_DURING_RUN,
+            f"{photo.item.image} was read twice and its bytes differ; it is tried again in the next run",
+        )
+    return again.data
+
+
+def _packed(damage: Mask, window: Window) -> bytes:
+    return np.packbits(damage[window.slices]).tobytes()
+
+
+def _unpacked(shape: tuple[int, int], windows: Sequence[Window], crops: Sequence[bytes]) -> Mask:
+    """The whole dilated damage from its crops: no damaged pixel lies outside the windows."""
+    damage = np.zeros(shape, bool)
+    for window, crop in zip(windows, crops, strict=True):
+        bits = np.unpackbits(np.frombuffer(crop, np.uint8), count=window.width * window.height)
+        damage[window.slices] |= bits.reshape(window.height, window.width).astype(bool)
+    return damage
+
+
+def _patch(pixels: Pixels, damage: Mask, window: Window, painted: Pixels) -> Pixels:
+    return composite.match_colour(back(painted, window), pixels[window.slices], damage[window.slices])
+
+
+def _proven(
+    encoded: codec.Encoded, source: codec.Picture, restored: codec.Picture, zone: Mask, max_megapixels: float
+) -> int | None:
+    """Count of known pixels that the encoded picture does not hold as the source did.
+
+    Decodes what will be stored, so the proof is about the file and not about our intentions. None
+    where an output format that was asked for holds another depth or mode.
+    """
+    stored = codec.decode(encoded.data, max_megapixels=max_megapixels).pixels
+    if encoded.proof == "exact" and not np.array_equal(stored, restored.pixels):
+        raise ItemError(ErrorCode.VERIFY_FAILED, "the encoded picture does not decode to what was encoded")
+    if stored.shape != source.pixels.shape or stored.dtype != source.pixels.dtype:
+        return None
+    changed = composite.changed_outside(source.pixels, stored, zone)
+    if encoded.proof == "exact" and changed:
+        raise ItemError(ErrorCode.VERIFY_FAILED, f"{changed} pixels outside the damage would change")
+    return changed
+
+
+def _create(output: str, data: bytes, job: Job) -> tuple[str, int]:
+    """Create the output, or adopt what a killed run left under its name. Returns sha256 and size."""
+    created = job.store.create(output, data)
+    if created.existing is None:
+        return created.sha256, len(data)
+    _verify_same(output, created.existing, data, job)
+    return created.sha256, len(created.existing)
+
+
+def _verify_same(output: str, existing: bytes, ours: bytes, job: Job) -> None:
+    """An object found under our name is adopted only if it holds the same picture."""
+    try:
+        theirs = codec.decode(existing, max_megapixels=job.max_megapixels)
+    except ItemError as error:
+        raise ItemError(ErrorCode.VERIFY_FAILED, f"{output} exists and is damaged: {error.message}") from None
+    mine = codec.decode(ours, max_megapixels=job.max_megapixels)
+    if not np.array_equal(theirs.pixels, mine.pixels):
+        raise ItemError(
+            ErrorCode.VERIFY_FAILED,
+            f"{output} exists and shows another picture; move it away and run with --retry-failed",
+        )
+
+
+def _reference(item: Item, job: Job) -> codec.Picture | None:
+    """The undamaged truth, where the row names one. A bad one fails the row before anything is stored."""
+    if item.reference is None:
+        return None
+    job.access.check(item.reference)
+    try:
+        truth = fetch(item.reference, version=None, missing=ErrorCode.IMAGE_NOT_FOUND)
+        return codec.decode(truth.data, max_megapixels=job.max_megapixels)
+    except ItemError as error:
+        raise ItemError(error.code, f"the reference: {error.message}") from None
+
+
+def _figures(restored: codec.Picture, reference: codec.Picture | None, damage: Mask) -> Figures:
+    seam = figures.seam(restored, damage)
+    if reference is None:
+        return Figures(seam=seam)
+    return Figures(
+        seam=seam,
+        psnr=figures.psnr(restored, reference, damage),
+        ssim=figures.ssim(restored, reference, damage),
+    )
+
+
+def _copy(data: bytes, picture: codec.Picture, facts: Outcome, spent: Seconds, job: Job) -> Outcome:
+    """Nothing to repair: the source's own bytes are the output."""
+    began = time.perf_counter()
+    output = identity.output_name(facts.item_id, facts.work_key, EXTENSIONS[picture.format])
+    created = job.store.create(output, data)
+    if created.existing is not None and created.sha256 != facts.image_sha256:
+        raise ItemError(ErrorCode.VERIFY_FAILED, f"{output} exists and is not a copy of {facts.image}")
+    return replace(
+        facts,
+        status="copied",
+        output=output,
+        output_sha256=created.sha256,
+        output_bytes=len(data),
+        proof="exact",
+        changed_outside_mask=0,
+        seconds=replace(spent, upload=time.perf_counter() - began),
+    )
+
+
+def failed(facts: Outcome, error: ItemError) -> Outcome:
+    """The failed row of a photo, with all that was known of it."""
+    return replace(facts, status="failed", error_code=str(error.code), error_message=error.message)

@@ -1,0 +1,60 @@
+"""One line that says how far a run is: a live bar on a terminal, a line every 15 s in a job's log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TextIO
+
+from tqdm import tqdm
+
+from restore.ledger import Tally
+
+LINE_SECONDS = 15.0
+
+
+class Progress:
+    """Shows a tally against the planned total. A context manager."""
+
+    def __init__(
+        self,
+        total: int,
+        stream: TextIO = sys.stderr,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._total = total
+        self._stream = stream
+        self._clock = clock
+        self._first: float | None = None
+        self._next_line = clock() + LINE_SECONDS
+        self._bar = (
+            tqdm(total=total, unit="photo", file=stream, dynamic_ncols=True) if stream.isatty() else None
+        )
+
+    def show(self, tally: Tally) -> None:
+        """Called often; writes only when there is something to say."""
+        now = self._clock()
+        if tally.attempted and self._first is None:
+            self._first = now
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"{tally.failed} failed", refresh=False)
+            self._bar.update(tally.attempted - self._bar.n)
+        elif now >= self._next_line:
+            self._next_line = now + LINE_SECONDS
+            print(self.line(tally), file=self._stream, flush=True)
+
+    def line(self, tally: Tally) -> str:
+        """Counts, failures, photos a second and the time to go, from the first outcome on."""
+        spent = self._clock() - self._first if self._first is not None else 0.0
+        rate = tally.attempted / spent if spent > 0 else 0.0
+        left = f"{(self._total - tally.attempted) / rate:.0f} s left" if rate else "starting"
+        return f"{tally.attempted}/{self._total} photos, {tally.failed} failed, {rate:.2f} photos/s, {left}"
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,132 @@
+"""Which storage errors pass with time, and waiting for that."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+import aiohttp
+from botocore import exceptions as boto  # type: ignore[import-untyped]
+from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
+from tenacity import (
+    RetryError,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_exponential_jitter,
+)
+
+from restore.access import printable
+from restore.errors import ErrorCode, ItemError, StorageConfigError
+
+ATTEMPTS = 9
+MAX_SECONDS = 60.0
+FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
+"""Seconds. Nine attempts wait 0.2, 0.4, 0.8, ... 10: half a minute and up to a second of jitter each."""
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+T = TypeVar("T")
+
+_BUSY = frozenset({408, 409, 425, 429})  # 409: another conditional write to the same name is under way
+_ERRNO = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.EREMOTEIO})
+_NETWORK = (
+    TimeoutError,
+    ConnectionError,
+    aiohttp.ClientConnectionError,
+    aiohttp.ClientPayloadError,
+    boto.HTTPClientError,
+    boto.ConnectionError,
+    boto.IncompleteReadError,
+    ResponseParserError,  # a gateway's HTML error page instead of XML
+)
+_NO_CREDENTIALS = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.TokenRetrievalError,
+)
+
+
+def retrying(uri: str, call: Callable[[], T], attempts: int = ATTEMPTS) -> T:
+    """What `call` returns, tried again with growing waits while it fails in passing ways.
+
+    Raises:
+        ItemError: `storage_unavailable` when it still fails after `attempts` or about a minute.
+        StorageConfigError: when there are no credentials to call with.
+    """
+    retry = Retrying(
+        stop=stop_after_attempt(attempts) | stop_after_delay(MAX_SECONDS),
+        wait=wait_exponential_jitter(initial=FIRST_WAIT, max=LONGEST_WAIT),
+        retry=retry_if_exception(is_transient),
+    )
+    try:
+        return retry(call)
+    except RetryError as error:
+        last = error.last_attempt
+        reason = describe(last.exception())
+        raise ItemError(
+            ErrorCode.STORAGE_UNAVAILABLE,
+            f"{printable(uri)}: {reason}, {last.attempt_number} times; run again when the store is well",
+        ) from last.exception()
+    except _NO_CREDENTIALS as error:
+        raise StorageConfigError(
+            f"{printable(uri)}: no usable credentials ({type(error).__name__}); set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or a profile, or give the machines a role"
+        ) from error
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call may well succeed later."""
+    if isinstance(error, _NETWORK):
+        return not isinstance(error, ValueError)  # aiohttp.InvalidURL
+    status = http_status(error)
+    if status is not None:
+        return status in _BUSY or status >= 500
+    return isinstance(error, OSError) and error.errno in _ERRNO
+
+
+def http_status(error: BaseException | None) -> int | None:
+    """The HTTP status behind an error of s3fs, aiohttp, gcsfs or Azure; None where there is none."""
+    response = _response(error)
+    if response:
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return status if isinstance(status, int) else None
+    for name in ("status", "status_code", "code"):
+        status = getattr(error, name, None)
+        if isinstance(status, int):
+            return status
+    return None
+
+
+def describe(error: BaseException | None) -> str:
+    """The store's own word for an error, without the text around it, which may hold hosts and paths."""
+    response = _response(error)
+    if response and response.get("Error", {}).get("Code"):
+        return str(response["Error"]["Code"])
+    status = http_status(error)
+    return f"HTTP {status}" if status else type(error).__name__
+
+
+def cannot_serve(error: OSError) -> str:
+    """Why a store is of no use as an output, and the way out."""
+    if error.errno in FULL:
+        return f"{os.strerror(error.errno or 0).lower()}; make room or choose another output"
+    if isinstance(error, PermissionError):
+        return (
+            f"access denied ({describe(error)}); check the credentials and grant list, read, write and delete"
+        )
+    if isinstance(error, FileNotFoundError):
+        return "there is no such bucket or folder; create it or correct its name"
+    return f"cannot be used ({describe(error)}); choose another output"
+
+
+def _response(error: BaseException | None) -> dict[str, dict[str, object]] | None:
+    for candidate in (error, getattr(error, "__cause__", None)):
+        response = getattr(candidate, "response", None)
+        if isinstance(response, dict):
+            return response
+    return None

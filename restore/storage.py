@@ -1,0 +1,374 @@
+"""Bytes in and out of any store; the only user of fsspec.
+
+Inputs come through `fetch` and `versions`, outputs go through an `OutStore`. Which URIs may be read at
+all is said in `restore.access`, how each kind of store is used in `restore.disk`, `restore.objects` and
+`restore.web`, what is tried again in `restore.retry`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fsspec
+import pyarrow.fs
+
+from restore.access import (
+    HTTP_SCHEMES,
+    AccessPolicy,
+    is_local,
+    local_path,
+    never_allowed,
+    printable,
+    resolve,
+    scheme_of,
+)
+from restore.disk import DiskStore, Entry, Fetched, Store
+from restore.errors import ErrorCode, ItemError, StorageConfigError
+from restore.identity import sha256_bytes
+from restore.objects import CREATE_CONDITIONALLY, ObjectStore, S3Store
+from restore.retry import ATTEMPTS, FULL, cannot_serve, describe, http_status, retrying
+from restore.web import HttpStore
+
+__all__ = [
+    "AccessPolicy",
+    "Created",
+    "Entry",
+    "Fetched",
+    "OutStore",
+    "arrow_filesystem",
+    "fetch",
+    "is_local",
+    "resolve",
+    "versions",
+]
+
+CONNECT_SECONDS, READ_SECONDS = 5, 30
+LISTERS = 16
+"""Folders listed at the same time."""
+HEADS_BELOW = 3
+"""So few objects of a folder are asked for one by one; more are found by listing it."""
+CHECK_ATTEMPTS = 3
+
+Names = list[str]
+S3_SCHEMES = frozenset({"s3", "s3a"})
+T = TypeVar("T")
+
+
+def fetch(uri: str, *, version: str | None, missing: ErrorCode, max_bytes: int | None = None) -> Fetched:
+    """Read one input whole, with the store's token for exactly the bytes that came.
+
+    Args:
+        uri: absolute, and let pass by an `AccessPolicy`.
+        version: the token it must have, as `versions` gives it; None takes what is there.
+        missing: code for an object that does not exist, `image_not_found` or `mask_not_found`.
+        max_bytes: refuse larger objects before reading them.
+
+    Raises:
+        ItemError: `missing`, storage_denied, storage_unavailable, changed_during_run, image_too_large.
+        StorageConfigError: when there are no credentials at all, or no library for the scheme.
+    """
+    store, path = _reader(uri)
+
+    def admit(size: int, found: str) -> None:
+        if version is not None and found != version.strip('"'):
+            raise ItemError(
+                ErrorCode.CHANGED_DURING_RUN,
+                f"{printable(uri)} has version {found}, not {version} as listed or pinned; list it again",
+            )
+        if max_bytes is not None and size > max_bytes:
+            raise ItemError(
+                ErrorCode.IMAGE_TOO_LARGE,
+                f"{printable(uri)} has {size} bytes, above the limit of {max_bytes}; raise it or leave it out",
+            )
+
+    try:
+        return retrying(uri, lambda: store.get(path, admit))
+    except OSError as error:
+        raise _item_error(uri, error, missing) from error
+
+
+def _item_error(uri: str, error: OSError, missing: ErrorCode) -> Exception:
+    if isinstance(error, PermissionError):
+        return ItemError(
+            ErrorCode.STORAGE_DENIED,
+            f"{printable(uri)}: may not be read ({describe(error)}); grant the job read and list rights",
+        )
+    if isinstance(error, FileNotFoundError | NotADirectoryError) or error.errno in _UNNAMEABLE:
+        return ItemError(missing, f"{printable(uri)} does not exist; correct the manifest or bring it back")
+    status = http_status(error)
+    if status and 300 <= status < 500:
+        return ItemError(
+            ErrorCode.STORAGE_DENIED, f"{printable(uri)}: the store rejects it ({describe(error)})"
+        )
+    return error
+
+
+_UNNAMEABLE = frozenset({errno.ENAMETOOLONG, errno.ELOOP})
+
+
+def versions(uris: Sequence[str]) -> dict[str, str | None]:
+    """The store's tokens of many objects, None where there is none, as `fetch` would report them.
+
+    Object stores are asked by listing each parent folder, page by page, several at the same time; where
+    listing is denied, and for few objects of a folder, object by object. Nothing is cached.
+
+    Raises:
+        StorageConfigError: when a store cannot be reached or has no credentials.
+    """
+    groups: dict[str, set[str]] = defaultdict(set)
+    for uri in uris:
+        groups[uri.rpartition("/")[0]].add(uri)
+    found: dict[str, str | None] = {}
+    with ThreadPoolExecutor(LISTERS) as pool:
+        for some in pool.map(_folder_versions, groups, groups.values()):
+            found.update(some)
+    return found
+
+
+def _folder_versions(folder: str, uris: set[str]) -> dict[str, str | None]:
+    try:
+        store, path = _reader(folder)
+        if len(uris) < HEADS_BELOW or not isinstance(store, S3Store | ObjectStore):
+            return {uri: _version(uri) for uri in uris}
+        return _listed_versions(store, path, folder, uris)
+    except FileNotFoundError:
+        return dict.fromkeys(uris)  # no such bucket
+    except PermissionError:
+        return {uri: _version(uri) for uri in uris}
+    except ItemError as error:
+        raise StorageConfigError(f"cannot list versions: {error.message}") from error
+
+
+def _listed_versions(
+    store: S3Store | ObjectStore, path: str, folder: str, uris: set[str]
+) -> dict[str, str | None]:
+    found: dict[str, str | None] = dict.fromkeys(uris)
+    for name, version in store.versions_in(path):
+        uri = f"{folder}/{name}"
+        if uri in found:
+            found[uri] = version
+    return found
+
+
+def _version(uri: str) -> str | None:
+    store, path = _reader(uri)
+    try:
+        return retrying(uri, lambda: store.version(path))
+    except PermissionError:
+        return None  # the photo's own fetch says so in its row
+
+
+def arrow_filesystem(uri: str) -> tuple[pyarrow.fs.FileSystem, str]:
+    """A pyarrow file system and the path of `uri` in it. It pickles without credentials."""
+    if is_local(uri):
+        return pyarrow.fs.LocalFileSystem(), os.path.normpath(Path(local_path(uri)).absolute())
+    # Its own instance: what pyarrow calls is retried by botocore, not by us.
+    fs = _filesystem(scheme_of(uri), botocore_attempts=6)
+    return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fs)), uri.partition("://")[2].rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What became of a create.
+
+    Attributes:
+        sha256: of the bytes that were to be stored.
+        existed: whether the name holds other bytes. The same bytes count as created: they are our own,
+            from a try whose answer was lost, or as good as our own.
+        existing: those other bytes, for the caller to verify and adopt.
+    """
+
+    sha256: str
+    existed: bool
+    existing: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutStore:
+    """The output store. Pickles as its URI; connections are made in the process that uses it.
+
+    Paths are relative to `root`, joined by `/`, and never interpreted. Methods raise ItemError
+    `storage_unavailable` when a store stays away for a minute, StorageConfigError when it refuses us.
+    """
+
+    root: str
+
+    @classmethod
+    def open(cls, uri: str) -> OutStore:
+        """Name a store without touching it.
+
+        Raises:
+            StorageConfigError: for a URI that can never serve.
+        """
+        root = os.path.normpath(Path(local_path(uri)).absolute()) if is_local(uri) else uri.rstrip("/")
+        reason = never_allowed(root)
+        if reason is None and not is_local(root) and scheme_of(root) not in CREATE_CONDITIONALLY:
+            reason = (
+                f"{scheme_of(root)} cannot create without overwriting; use a local folder, s3, gs or abfs"
+            )
+        if reason:
+            raise StorageConfigError(f"output {printable(uri)}: {reason}")
+        return cls(root)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it lies on this machine's own disks."""
+        return is_local(self.root)
+
+    def create(self, path: str, data: bytes) -> Created:
+        """Store `data` under a new name, whole or not at all; never overwrites."""
+        digest = sha256_bytes(data)
+        existing = self._call(path, lambda store, full: _create(store, full, data))
+        if existing is None or existing == data:
+            return Created(digest, existed=False, existing=None)
+        return Created(digest, existed=True, existing=existing)
+
+    def read(self, path: str) -> bytes:
+        """All bytes of one object; FileNotFoundError when there is none."""
+        return self._call(path, lambda store, full: store.get(full, _admit_any).data)
+
+    def overwrite(self, path: str, data: bytes) -> None:
+        """Store `data`, replacing what is there: for heartbeats and reports only."""
+        self._call(path, lambda store, full: store.replace(full, data))
+
+    def remove(self, path: str) -> None:
+        """Remove one object; a missing one is fine."""
+        self._call(path, lambda store, full: store.remove(full))
+
+    def names(self, prefix: str = "") -> Names:
+        """Names of the objects and folders directly below the folder `prefix`, sorted."""
+        return sorted(self._call(prefix, lambda store, full: store.children(full)))
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        """All objects below the folder `prefix`, paged and uncached, with paths relative to `root`.
+
+        Includes what killed writers left behind on a local disk, so that it can be collected.
+        """
+        with self._refusals():
+            store, root = _writer(self.root)
+            folder = _join(root, prefix)
+            above = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+            for entry in store.walk(folder):
+                yield Entry(above + entry.path, entry.size, entry.version, entry.modified)
+
+    def arrow_filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
+        """A pyarrow file system and the root's path in it, for Ray Data and pyarrow.parquet."""
+        return arrow_filesystem(self.root)
+
+    def check(self) -> None:
+        """Fail now rather than later: reach the store, list, create, refuse to overwrite, remove.
+
+        A local folder is made if it is missing.
+
+        Raises:
+            StorageConfigError: saying what is wrong and the way out.
+        """
+        probe = f".probe-{uuid.uuid4().hex}"
+        try:
+            if self.is_local:
+                Path(self.root).mkdir(parents=True, exist_ok=True)
+            self._call("", lambda store, full: store.children(full), CHECK_ATTEMPTS)
+            self._call(probe, lambda store, full: _create(store, full, b"first"), CHECK_ATTEMPTS)
+            existing = self._call(probe, lambda store, full: _create(store, full, b"second"), CHECK_ATTEMPTS)
+            self.remove(probe)
+        except ItemError as error:
+            raise StorageConfigError(f"output {error.message}; check the endpoint and the network") from error
+        except FileNotFoundError as error:
+            raise StorageConfigError(
+                f"output {self.root}: no such bucket; create it, or correct it"
+            ) from error
+        except OSError as error:
+            raise StorageConfigError(f"output {self.root}: {cannot_serve(error)}") from error
+        if existing is None:
+            raise StorageConfigError(
+                f"output {self.root}: this store ignores create-only writes (If-None-Match), so two runs "
+                "could overwrite each other; use a store or a version of it that honours them"
+            )
+
+    def _call(self, path: str, call: Callable[[Store, str], T], attempts: int = ATTEMPTS) -> T:
+        with self._refusals():
+            store, root = _writer(self.root)
+            return retrying(f"{self.root}/{path}", lambda: call(store, _join(root, path)), attempts)
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, PermissionError) or error.errno in FULL:
+                raise StorageConfigError(f"output {self.root}: {cannot_serve(error)}") from error
+            raise
+
+
+def _join(root: str, path: str) -> str:
+    """`path` below `root`; it comes from validated ids, and a climbing one is a fault of ours."""
+    segments = path.strip("/").split("/") if path.strip("/") else []
+    if path.startswith("/") or any(segment in {"", ".", ".."} for segment in segments):
+        raise ValueError(f"not a path below the output: {path!r}")
+    return "/".join([root, *segments])
+
+
+def _create(store: Store, path: str, data: bytes) -> bytes | None:
+    """None when created, otherwise the bytes that hold the name."""
+    try:
+        store.create(path, data)
+    except FileExistsError:
+        try:
+            return store.get(path, _admit_any).data
+        except FileNotFoundError:
+            raise BlockingIOError(errno.EAGAIN, "removed while it was read back", path) from None
+    return None
+
+
+def _admit_any(size: int, version: str) -> None:
+    """Outputs are read whatever their size and version."""
+
+
+def _reader(uri: str) -> tuple[Store | HttpStore, str]:
+    if scheme_of(uri) in HTTP_SCHEMES:
+        return HttpStore(), uri
+    return _writer(uri)
+
+
+def _writer(uri: str) -> tuple[Store, str]:
+    scheme = scheme_of(uri)
+    if scheme == "file":
+        return DiskStore(), local_path(uri)
+    fs = _filesystem(scheme, botocore_attempts=1)
+    store = S3Store(fs) if scheme in S3_SCHEMES else ObjectStore(fs)
+    return store, uri.partition("://")[2]
+
+
+def _filesystem(scheme: str, botocore_attempts: int) -> Any:
+    # One per process: fsspec's event loop does not survive a fork.
+    return _process_filesystem(scheme, botocore_attempts, os.getpid())
+
+
+@lru_cache
+def _process_filesystem(scheme: str, botocore_attempts: int, pid: int) -> Any:
+    """Endpoint and credentials come from the environment, so that no name or pickle holds them."""
+    options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
+    if scheme in S3_SCHEMES:
+        options["config_kwargs"] = {
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": READ_SECONDS,
+            "max_pool_connections": 64,
+            "retries": {"mode": "standard", "total_max_attempts": botocore_attempts},
+        }
+    try:
+        fs = fsspec.filesystem(scheme, **options)
+    except ImportError as error:
+        raise StorageConfigError(f"{scheme}:// needs a library that is not installed: {error}") from error
+    if scheme in S3_SCHEMES and botocore_attempts == 1:
+        fs.retries = 1  # waiting and trying again is ours, in one place
+    return fs

@@ -1,0 +1,191 @@
+"""Which boxes to paint: few rectangles that hold all damage at little cost.
+
+The damage is coarsened to a grid of cells, cut in two again and again where that saves most (the idea of
+Berger and Rigoutsos, "An algorithm for point clustering and grid generation", IEEE Trans. SMC 21(5), 1991,
+with the painted area as the measure), and boxes that are cheaper together are then joined.
+
+A box is a row `x0, y0, x1, y1` of an int64 array `(n, 4)`, half open, in pixels unless said otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Boxes = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+CELL = 8
+"""Side of a grid cell, px. Finer cells save little beside the context and cost time."""
+MAX_SIDE = 1024
+"""Longest side of the damage in one native crop, px: it bounds the memory and the time of one task."""
+MAX_DOWNSCALE = 1.5
+"""A window of a sized engine may hold this much more than its size. Only the hole loses detail, since known
+pixels are never taken from the paint, and one whole window has no seam and costs less than tiles."""
+OVERHEAD = 64 * 64
+"""What one window more costs beside its pixels, in painted pixels; never more than its bare context."""
+GOOD_ENOUGH = 1.25
+"""A box is not cut further when it costs at most this many times what its damage cannot do without."""
+EVENNESS = 0.02
+"""What a cut pays for halves that differ: it keeps the tree shallow, and tiles of one damage alike."""
+DOWNSCALE_PRICE = 3
+"""Power of the shrinkage in a window's price: 2 would be the source area that the window stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """What a box costs to paint in a frame of `width` x `height`, with `margin` px of context round it.
+
+    `sizes` are the (width, height) that the engine paints, or None for native crops.
+    """
+
+    width: int
+    height: int
+    margin: int
+    sizes: tuple[tuple[int, int], ...] | None
+
+    def padded(self, boxes: Boxes) -> Boxes:
+        """The boxes with their context, clipped to the frame."""
+        low = np.maximum(boxes[:, :2] - self.margin, 0)
+        high = np.minimum(boxes[:, 2:] + self.margin, (self.width, self.height))
+        return np.concatenate([low, high], axis=1)
+
+    def price(self, boxes: Boxes) -> tuple[npt.NDArray[np.float64], Mask]:
+        """Cost of each box in painted pixels, and whether one window can hold it.
+
+        A window painted below native scale is charged more than the source area that it stands for, so that
+        it is chosen only where tiles would cover much more. A box too large for one window is
+        priced as the tiles it would take.
+        """
+        padded = self.padded(boxes)
+        extent = (padded[:, 2:] - padded[:, :2]).astype(np.float64)
+        if self.sizes is None:
+            seams = (boxes[:, 2:] - boxes[:, :2] - 1) // MAX_SIDE
+            return (extent + seams * 2 * self.margin).prod(axis=1), (seams == 0).all(axis=1)
+        sizes = np.array(self.sizes, np.float64)
+        shrink = np.maximum(1.0, (extent[:, None] / sizes).max(axis=2))
+        return (sizes.prod(axis=1) * shrink**DOWNSCALE_PRICE).min(axis=1), shrink.min(axis=1) <= MAX_DOWNSCALE
+
+    @property
+    def overhead(self) -> int:
+        """Price of a window beside its pixels."""
+        return min(OVERHEAD, (2 * self.margin) ** 2)
+
+    @property
+    def floor(self) -> int:
+        """The least that any window costs."""
+        return 1 if self.sizes is None else min(width * height for width, height in self.sizes)
+
+
+def cover(damage: Mask, canvas: Canvas) -> Boxes:
+    """Boxes, without context, that together hold every damaged pixel.
+
+    Args:
+        damage: bool `(H, W)`, True = damage, at least one pixel of it.
+    """
+    cells = _occupied(damage)
+    boxes = _Cutter(cells, _wanted(cells, canvas), canvas).cut(_extent(cells))
+    return _joined(np.array([_tight(damage, box * CELL) for box in boxes], np.int64), canvas)
+
+
+def _occupied(damage: Mask) -> Mask:
+    rows, columns = (np.arange(0, side, CELL) for side in damage.shape)
+    return np.logical_or.reduceat(np.logical_or.reduceat(damage, rows, axis=0), columns, axis=1)
+
+
+def _wanted(cells: Mask, canvas: Canvas) -> npt.NDArray[np.int32]:
+    """Integral image of the cells that any cover must paint: damage and its context."""
+    reach = 2 * -(-canvas.margin // CELL) + 1
+    return cv2.integral(cv2.dilate(cells.astype(np.uint8), np.ones((reach, reach), np.uint8)))
+
+
+def _extent(cells: Mask) -> Boxes:
+    rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.int64)
+
+
+def _tight(damage: Mask, box: Boxes) -> Boxes:
+    x0, y0, x1, y1 = box
+    return _extent(damage[y0:y1, x0:x1]) + (x0, y0, x0, y0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cutter:
+    """Cuts boxes of cells in two for as long as that makes them cheaper to paint."""
+
+    cells: Mask
+    wanted: npt.NDArray[np.int32]
+    canvas: Canvas
+
+    def cut(self, box: Boxes) -> Boxes:
+        """The cheapest boxes found that hold the damage of `box`, a tight box `(4,)`; all in cells."""
+        cost, fits = self._price(box[None])
+        if fits[0] and cost[0] <= max(GOOD_ENOUGH * self._needed(box), self.canvas.floor):
+            return box[None]
+        halves = self._halves(box)
+        if halves is None:
+            return box[None]
+        parts = np.concatenate([self.cut(half) for half in halves])
+        apart = self._price(parts)[0].sum() + (len(parts) - 1) * self.canvas.overhead
+        return box[None] if fits[0] and cost[0] <= apart else parts
+
+    def _price(self, boxes: Boxes) -> tuple[npt.NDArray[np.float64], Mask]:
+        return self.canvas.price(boxes * CELL)
+
+    def _needed(self, box: Boxes) -> int:
+        x0, y0, x1, y1 = -(-self.canvas.padded(box[None] * CELL)[0] // CELL)
+        sums = self.wanted
+        return int(sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]) * CELL**2
+
+    def _halves(self, box: Boxes) -> Boxes | None:
+        """The best two halves `(2, 4)`, or None for a single cell."""
+        x0, y0, x1, y1 = box
+        cells = self.cells[y0:y1, x0:x1]
+        ways = np.concatenate([_cuts(cells), _cuts(cells.T)[..., [1, 0, 3, 2]]]) + (x0, y0, x0, y0)
+        if len(ways) == 0:
+            return None
+        costs = self._price(ways.reshape(-1, 4))[0].reshape(-1, 2).sum(axis=1)
+        areas = (ways[..., 2:] - ways[..., :2]).prod(axis=2) * CELL**2
+        best: Boxes = ways[(costs + EVENNESS * np.abs(areas[:, 0] - areas[:, 1])).argmin()]
+        return best
+
+
+def _cuts(cells: Mask) -> Boxes:
+    """All ways to cut a tight box of cells by a vertical line: tight halves `(n, 2, 4)`."""
+    columns = np.flatnonzero(cells.any(axis=0))
+    top = cells.argmax(axis=0)[columns]
+    bottom = len(cells) - cells[::-1].argmax(axis=0)[columns]
+    least, most = np.minimum.accumulate, np.maximum.accumulate
+    first, last = np.full_like(columns, columns[0]), np.full_like(columns, columns[-1] + 1)
+    left = np.stack([first, least(top), columns + 1, most(bottom)], axis=1)
+    right = np.stack([columns, least(top[::-1])[::-1], last, most(bottom[::-1])[::-1]], axis=1)
+    return np.stack([left[:-1], right[1:]], axis=1)
+
+
+def _joined(boxes: Boxes, canvas: Canvas) -> Boxes:
+    """Greedily, each box takes in others for as long as one window is no dearer than two."""
+    costs = canvas.price(boxes)[0]
+    index = 0
+    while index < len(boxes):
+        union = _union(boxes[index], boxes)
+        cost, fits = canvas.price(union)
+        gain = costs[index] + costs + canvas.overhead - cost
+        gain[index] = -1
+        good = np.flatnonzero(fits & (gain >= 0))
+        if len(good) == 0:
+            index += 1
+            continue
+        area = (union[good, 2:] - union[good, :2]).prod(axis=1)
+        mate = good[np.lexsort((area, -gain[good]))[0]]  # the most saved, then the smallest together
+        boxes[index], costs[index] = union[mate], cost[mate]
+        boxes, costs = np.delete(boxes, mate, axis=0), np.delete(costs, mate)
+        index -= mate < index
+    return boxes
+
+
+def _union(box: Boxes, others: Boxes) -> Boxes:
+    low, high = np.minimum(box[:2], others[:, :2]), np.maximum(box[2:], others[:, 2:])
+    return np.concatenate([low, high], axis=1)

@@ -1,0 +1,91 @@
+"""A real S3 server over HTTP for the tests that need one."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+REGION = "us-east-1"
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running server. `env` is what a process needs to reach it; it is set for the test session."""
+
+    endpoint: str
+    env: dict[str, str]
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def client(self) -> Any:
+        """A boto3 client, for what the code under test does not do itself."""
+        import boto3
+
+        return boto3.client("s3", endpoint_url=self.endpoint, region_name=REGION)
+
+    def fresh_bucket(self) -> str:
+        """The name of a new, empty bucket."""
+        name = f"bucket-{os.getpid()}-{next(self._numbers)}"
+        self.client.create_bucket(Bucket=name)
+        return name
+
+
+@contextmanager
+def moto_server() -> Iterator[str]:
+    """A moto server of its own in another process; its endpoint."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(port, process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the S3 server ended with {process.returncode}")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError("the S3 server did not start within a minute")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """A real S3 server, its endpoint and credentials in the environment."""
+    with moto_server() as endpoint, pytest.MonkeyPatch.context() as patch:
+        env = {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing-secret",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        for name, value in env.items():
+            patch.setenv(name, value)
+        yield S3Server(endpoint, env)

@@ -1,0 +1,111 @@
+"""The walls of the house: imports run one way, heavy libraries have one owner, the top level is fixed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HOUSES = ("jobs", "restore", "manifests", "cluster")
+GROUND = {"errors", "recipe", "outcome", "item", "identity", "storage", "codec"}
+
+# Modules that only serve one of the ground floor's own, named with their owner.
+PARTS_OF = {
+    "access": "storage",
+    "disk": "storage",
+    "objects": "storage",
+    "retry": "storage",
+    "web": "storage",
+    "exif": "codec",
+    "tiles": "windows",
+}
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "mask": GROUND,
+    "windows": GROUND,
+    "composite": GROUND | {"mask"},
+    "figures": GROUND | {"mask"},
+    "engines": GROUND | {"mask"},
+    "photo": GROUND | {"mask", "windows", "engines", "composite", "figures"},
+    "flow": GROUND | {"photo", "engines", "weights"},
+    "lease": GROUND,
+    "ledger": GROUND | {"lease"},
+    "progress": GROUND | {"ledger"},
+}
+
+OWNERS = {
+    "ray": {"restore/flow.py", "jobs/restore_archive.py"},
+    "fsspec": {"restore/storage.py", "restore/objects.py", "restore/web.py"},
+    "pyvips": {"restore/codec.py"},
+    "torch": set[str](),
+    "diffusers": set[str](),
+}
+
+
+def sources() -> list[Path]:
+    return [path for house in HOUSES for path in sorted((ROOT / house).rglob("*.py"))]
+
+
+def imports(path: Path) -> set[str]:
+    """Full dotted names that a module imports, also inside functions."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def room(dotted: str) -> str:
+    """`restore.codec.decode` -> `codec`, a module's parts counted as the module itself."""
+    name = dotted.split(".")[1] if "." in dotted else ""
+    return PARTS_OF.get(name, name)
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_one_way(path: Path) -> None:
+    house, *rest = path.relative_to(ROOT).with_suffix("").parts
+    ours = [name for name in imports(path) if name.split(".")[0] in HOUSES]
+    if house == "jobs":
+        return
+    assert not [name for name in ours if name.startswith("jobs")], "nobody imports jobs"
+    if house == "cluster":
+        assert not ours, "cluster uses nothing of ours"
+    elif house == "manifests":
+        bad = [n for n in ours if n.startswith("restore") and room(n) not in GROUND]
+        assert not bad, f"manifests uses the ground floor only, not {bad}"
+        assert not [n for n in ours if n.startswith("cluster")]
+    elif rest != ["__init__"]:
+        own = room(f"restore.{rest[0]}")
+        allowed = MAY_IMPORT.get(own, GROUND if own in GROUND else None)
+        assert allowed is not None, f"restore/{rest[0]} has no place in the import rule"
+        assert all(n.startswith("restore") for n in ours), f"restore imports {ours}"
+        assert {room(n) for n in ours} <= allowed | {own}, f"{own} may not import all of {ours}"
+
+
+@pytest.mark.parametrize("library", OWNERS)
+def test_heavy_libraries_have_one_owner(library: str) -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for path in sources()
+        if any(name.split(".")[0] == library for name in imports(path))
+    }
+    assert users <= OWNERS[library]
+
+
+def test_one_photo_needs_neither_ray_nor_torch() -> None:
+    code = "import restore.photo, sys; sys.exit(any(m in sys.modules for m in ('ray', 'torch', 'diffusers')))"
+    python = ROOT / ".venv/bin/python"
+    subprocess.run([python if python.exists() else "python3", "-c", code], check=True, cwd=ROOT)
+
+
+def test_top_level_is_the_prescribed_one() -> None:
+    listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True, cwd=ROOT)
+    folders = {line.split("/")[0] for line in listed.stdout.splitlines() if "/" in line}
+    visible = {folder for folder in folders if not folder.startswith(".")}
+    assert visible == {"jobs", "restore", "manifests", "cluster", "tests"}

@@ -1,0 +1,87 @@
+"""Recipe: layers, validation, and errors that name field, value and what is allowed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from restore.errors import ErrorCode, ItemError, UsageError
+from restore.recipe import INTRODUCED, Recipe, base_steps, load_recipe, override_kinds, with_overrides
+
+
+def test_each_layer_overrides_the_one_before() -> None:
+    recipe = load_recipe("feather = 8\nquality = 90\n", {"quality": "80"})
+    assert (recipe.feather, recipe.quality, recipe.seed) == (8, 80, 0)
+    row = with_overrides(recipe, {"quality": 70, "prompt": "a street"})
+    assert (row.feather, row.quality, row.prompt) == (8, 70, "a street")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"feathr": "1"}, ("feathr", "feather")),
+        ({"feather": "soft"}, ("feather", "'soft'", "integer")),
+        ({"feather": "65"}, ("feather", "'65'", "64")),
+        ({"dilate_kernel": "4"}, ("dilate_kernel", "'4'", "3 or 5")),
+        ({"engine": "magic"}, ("engine", "'magic'", "telea")),
+        ({"guidance_scale": "nan"}, ("guidance_scale", "finite")),
+        ({"strength": "0.1"}, ("strength=0.1", "high_noise_frac=0.8", "refine=false")),
+    ],
+)
+def test_errors_name_field_value_and_what_is_allowed(settings: dict[str, str], words: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_recipe(None, settings)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    with pytest.raises(UsageError) as caught:
+        load_recipe("feather = 99\nseed = -1\n")
+    assert "feather" in str(caught.value) and "seed" in str(caught.value)
+
+
+def test_broken_toml_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="TOML"):
+        load_recipe("feather = ")
+
+
+def test_a_bad_row_value_is_the_rows_fault() -> None:
+    with pytest.raises(ItemError) as caught:
+        with_overrides(Recipe(), {"num_inference_steps": "many"})
+    assert caught.value.code is ErrorCode.INVALID_ROW
+    assert "num_inference_steps" in caught.value.message and "'many'" in caught.value.message
+
+
+def test_a_recipe_is_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Recipe().feather = 3  # type: ignore[misc]
+
+
+def test_every_field_has_the_default_it_was_introduced_with() -> None:
+    assert set(INTRODUCED) == set(Recipe.model_fields)
+
+
+def test_override_kinds_are_golden() -> None:
+    kinds = override_kinds()
+    assert kinds["prompt"] == "str" and kinds["seed"] == "int"
+    assert kinds["strength"] == "float" and kinds["refine"] == "bool" and kinds["engine"] == "str"
+
+
+@given(steps=st.integers(1, 200), strength=st.floats(0.01, 1), split=st.floats(0.01, 0.99))
+def test_an_accepted_recipe_leaves_the_base_a_step(steps: int, strength: float, split: float) -> None:
+    settings = {"num_inference_steps": steps, "strength": strength, "high_noise_frac": split}
+    try:
+        recipe = Recipe.model_validate(settings)
+    except ValueError:
+        loose = Recipe.model_construct(**{**Recipe().model_dump(), **settings})
+        assert base_steps(loose) < 1
+    else:
+        assert 1 <= base_steps(recipe) <= steps
+
+
+def test_a_recipe_survives_json() -> None:
+    recipe = Recipe(prompt="größer\n", seed=2**63 - 1)
+    assert Recipe.model_validate(json.loads(json.dumps(recipe.model_dump()))) == recipe
