@@ -25,7 +25,9 @@ class Panel:
             or 4 RGBA; None leaves a plain tile.
         mask: `(H, W)`, not 0 = damage; None leaves a plain tile.
         after: as `before`; None where the photo failed, and the tile shows the caption instead.
-        caption: status and figures, or the error's code and message.
+        caption: status and figures, or `code: message` of the error.
+
+    The letters are those of Pillow's own font: Latin, no arrows.
     """
 
     title: str
@@ -54,7 +56,7 @@ _COLUMNS = ("before", "damage", "after")
 
 
 def contact_sheet(rows: Sequence[Panel], path: Path) -> None:
-    """Write the sheet as a PNG of 256 colours, about 90 kB a photo.
+    """Write the sheet as a PNG of 256 colours, about 80 kB a photo.
 
     Raises:
         ValueError: when there is no photo, or pixels of a shape or type that `Panel` does not name.
@@ -70,9 +72,8 @@ def contact_sheet(rows: Sequence[Panel], path: Path) -> None:
             _MARGIN + down * (_PANEL[1] + _BETWEEN[1]),
         )
         sheet.paste(_drawn(panel), corner)
-    # Grain makes full colour twice as large; dithered to one palette, it hardly shows.
-    palette = sheet.quantize(256, Image.Quantize.MEDIANCUT)
-    sheet.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(path, "PNG", optimize=True)
+    # Grain makes full colour more than twice as large, and hardly shows what the palette lacks.
+    sheet.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, "PNG", optimize=True)
 
 
 def _sheet_size(count: int, across: int) -> tuple[int, int]:

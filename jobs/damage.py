@@ -91,9 +91,10 @@ def crease(pixels: Pixels, rng: np.random.Generator, *, upright: bool = False) -
         return Damaged(np.ascontiguousarray(np.swapaxes(turned.pixels, 0, 1)), turned.mask.T.copy())
     across, unit = _across_fold(pixels.shape[:2], rng)
     shape, away = across.shape, np.abs(across)
-    relief = np.clip(1 - away / (6.5 * unit), 0, 1) ** 1.5 * (0.5 + 0.5 * _noise(shape, 20 * unit, rng))
-    lit = _paint(pixels, 0.45 * relief * (across > 0), _PAPER)
-    shaded = _paint(lit.pixels, 0.42 * relief * (across <= 0), _INK)
+    strength = 0.25 + 0.25 * _noise(shape, 20 * unit, rng)
+    relief = np.asarray(strength * np.clip(1 - away / (6.5 * unit), 0, 1) ** 1.5, np.float32)
+    lit = _paint(pixels, np.where(across > 0, relief, 0), _PAPER)
+    shaded = _paint(lit.pixels, np.where(across <= 0, relief, 0), _INK)
     # The emulsion holds in places and flakes off in others, so the crack's width comes and goes.
     opening = 3.4 * _noise((1, shape[1]), 45 * unit, rng) + 1.6 * _noise((1, shape[1]), 7 * unit, rng) - 1.5
     flakes = 3.5 * np.clip(_noise(shape, 5 * unit, rng) - 0.62, 0, 1) * (opening > 0.6)
@@ -191,7 +192,7 @@ def _across_fold(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[Fiel
     ridge = np.linspace(left, right, width, dtype=np.float32) + wander[0]
     slant = np.cos(np.arctan2(right - left, width))
     distance = (np.arange(height, dtype=np.float32)[:, None] - ridge[None, :]) * slant
-    return distance.astype(np.float32), unit
+    return np.asarray(distance, np.float32), unit
 
 
 def _inside_tear(shape: tuple[int, ...], size: float, rng: np.random.Generator) -> tuple[Field, float]:
@@ -215,7 +216,7 @@ def _blot(
     rim = np.ones(shape, np.float32)
     for order in range(2, 9):
         rim += rng.normal(0, 0.2 / order) * np.cos(order * angle + rng.uniform(0, 2 * np.pi))
-    return (np.hypot(dy, dx) / (radius * np.clip(rim, 0.6, 1.45))).astype(np.float32)
+    return np.asarray(np.hypot(dy, dx) / (radius * np.clip(rim, 0.6, 1.45)), np.float32)
 
 
 def _arc(start: Points, angle: float, length: float, bend: float) -> Points:
@@ -281,7 +282,7 @@ def scratched_photograph(width: int, height: int, seed: int) -> tuple[npt.NDArra
     sharp = data.astronaut()[top : top + cut_height, left : left + cut_width]
     smooth = cv2.resize(sharp, (width, height), interpolation=cv2.INTER_CUBIC)
     grain = rng.integers(0, 5, (height, width), np.uint8)  # without it the files would be half a scan's size
-    photograph = cv2.add(smooth, cv2.merge([grain] * 3))
+    photograph = np.asarray(cv2.add(smooth, cv2.merge([grain] * 3)), np.uint8)
     spilt = partial(stain, at=tuple(rng.uniform(0.15, 0.85, 2)), size=0.04)
     damaged = damage(photograph, rng, (partial(scratches, count=4), partial(dust, specks=25, hairs=2), spilt))
     return damaged.pixels.astype(np.uint8, copy=False), damaged.mask

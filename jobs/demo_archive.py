@@ -67,7 +67,11 @@ PHOTOS: tuple[Photo, ...] = (
         long_side=1100,
         tone="sepia",
         border=0.045,
-        models=(crease, partial(torn_corner, corner="top_right"), partial(dust, specks=30, hairs=2)),
+        models=(
+            crease,
+            partial(torn_corner, corner="top_right", size=0.08),
+            partial(dust, specks=30, hairs=2),
+        ),
     ),
     Photo(
         item_id="astronaut-oval",
@@ -128,8 +132,8 @@ PHOTOS: tuple[Photo, ...] = (
         tone="faded",
         file="webp",
         models=(
-            partial(stain, at=(0.13, 0.62), size=0.12),
-            partial(stain, at=(0.24, 0.45), size=0.05),
+            partial(stain, at=(0.12, 0.24), size=0.11),
+            partial(stain, at=(0.05, 0.47), size=0.045),
             partial(dust, specks=20, hairs=1),
         ),
         overrides={"dilate_kernel": "9", "feather": "8"},
@@ -141,7 +145,6 @@ PHOTOS: tuple[Photo, ...] = (
         source="coins",
         long_side=900,
         tone="sepia",
-        border=0.05,
         file="tiff",
         models=(crease, partial(torn_corner, corner="bottom_left", size=0.13)),
     ),
@@ -180,7 +183,7 @@ PHOTOS: tuple[Photo, ...] = (
         long_side=800,
         tone="sepia",
         file="png",
-        models=(partial(stain, at=(0.62, 0.55), size=0.11), partial(scratches, count=3)),
+        models=(partial(stain, at=(0.62, 0.55), size=0.08), partial(scratches, count=3)),
         overrides={"dilate_kernel": "9"},
     ),
     Photo(
@@ -200,10 +203,9 @@ PHOTOS: tuple[Photo, ...] = (
         source="rocket",
         long_side=1400,
         tone="faded",
-        border=0.035,
         models=(
             crease,
-            partial(torn_corner, corner="bottom_right"),
+            partial(torn_corner, corner="top_left"),
             partial(scratches, count=4),
             partial(dust, specks=40, hairs=2),
         ),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from jobs.settings import RestoreSettings, parse
 from manifests.committed import committed_rows
 from manifests.diff import Plan, plan
 from manifests.reuse import reused_outcomes
-from manifests.schema import Manifest, fill_versions, read_manifest
+from manifests.schema import fill_versions, read_manifest
 from restore import flow, identity
 from restore.engines import Method, sizes_of
 from restore.errors import EngineError, LeaseHeld, StorageConfigError, SystemicError, UsageError
@@ -43,10 +44,9 @@ VERDICTS = {0: "complete", 1: "stopped", 3: "some_failed", 4: "budget_spent"}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """argv -> settings -> flow -> exit code."""
-    settings = parse(RestoreSettings, "python -m jobs.restore_archive", "Restore an archive.", argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        return restore(settings)
+        return restore(parse(RestoreSettings, "python -m jobs.restore_archive", "Restore an archive.", argv))
     except SystemicError as error:
         print(f"silverprint: {error}", file=sys.stderr)
         return error.exit_code
@@ -71,7 +71,6 @@ class Order:
     recipe: Recipe
     profile: Profile
     engine_hashes: Mapping[str, str]
-    manifest: Manifest
     wanted: pa.Table
     access: AccessPolicy
     store: OutStore
@@ -99,15 +98,15 @@ def read_order(settings: RestoreSettings) -> Order:
     recipe = load_recipe(_recipe_text(settings.recipe), _assignments(settings.set))
     hashes = _engine_hashes(profile)
     sizes_of(profile.auto if recipe.engine == "auto" else recipe.engine)  # fails before any work
+    access = AccessPolicy(_roots(settings), settings.allow_http)
     manifest = read_manifest(settings.manifest)
     return Order(
         settings=settings,
         recipe=recipe,
         profile=profile,
         engine_hashes=hashes,
-        manifest=manifest,
-        wanted=fill_versions(manifest),
-        access=AccessPolicy(_roots(settings), settings.allow_http),
+        wanted=fill_versions(manifest, access),
+        access=access,
         store=OutStore.open(settings.output),
     )
 
@@ -258,6 +257,7 @@ def stop_signals() -> Iterator[Event]:
 def connected(store: OutStore) -> Iterator[flow.Cluster]:
     """Ray: the cluster that the environment names, else one of this machine's own."""
     handlers = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its C++ side writes to our stderr
     ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     for name, handler in handlers.items():
         signal.signal(name, handler)  # ray.init puts its own in their place

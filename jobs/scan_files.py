@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -73,9 +74,9 @@ def _webp(pixels: Pixels) -> bytes:
 
 def _tiff(pixels: Pixels) -> bytes:
     buffer = io.BytesIO()
-    tifffile.imwrite(
-        buffer, pixels, compression="zlib", predictor=True, resolution=_DPI, software=False, metadata=None
-    )
+    # Grain does not compress, so a quick level serves as well as a slow one; no date, for equal bytes.
+    options: dict[str, Any] = {"compression": "zlib", "compressionargs": {"level": 1}, "predictor": True}
+    tifffile.imwrite(buffer, pixels, resolution=_DPI, software=False, metadata=None, **options)
     return buffer.getvalue()
 
 

@@ -8,6 +8,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, TypeVar, get_type_hints
 
 from cluster.profiles import PROFILES
+from restore.errors import UsageError
 
 T = TypeVar("T")
 
@@ -38,6 +39,18 @@ class RestoreSettings:
     allow_root: tuple[str, ...] = option("folder that local inputs may lie in", (), metavar="DIR")
     allow_http: bool = option("read inputs from http(s) too", False)
     max_megapixels: float = option("refuse larger pictures", 400.0, metavar="N")
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a number out of its range."""
+        _require(self.limit is None or self.limit >= 0, "--limit", self.limit, "0 or more")
+        _require(self.batch_size is None or self.batch_size >= 1, "--batch-size", self.batch_size, "1 or more")
+        _require(0 <= self.max_failed <= 1, "--max-failed", self.max_failed, "a fraction from 0 to 1")
+        _require(self.max_megapixels > 0, "--max-megapixels", self.max_megapixels, "more than 0")
+
+
+def _require(holds: bool, name: str, value: object, allowed: str) -> None:
+    if not holds:
+        raise UsageError(f"{name} {value}: must be {allowed}")
 
 
 def parse(kind: type[T], prog: str, description: str, argv: Sequence[str] | None) -> T:

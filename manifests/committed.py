@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -15,7 +16,7 @@ from restore.item import EXTRA_PREFIX
 from restore.outcome import OUTCOME_SCHEMA, outcome_schema
 from restore.storage import OutStore
 
-Rows = pa.Table | ds.Dataset
+Rows: TypeAlias = pa.Table | ds.Dataset
 """Rows in memory, or rows that are read from storage each time they are scanned."""
 
 SUCCESS = ("restored", "copied")

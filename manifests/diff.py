@@ -61,16 +61,13 @@ def plan(
         limit: plan at most so many rows; the rest are counted as `over_limit`.
     """
     extra = [name for name in wanted.schema.names if name.startswith(EXTRA_PREFIX)]
-    engine_hash = _engine_hash(engine_hashes, engine)
     with sql.connection() as con:
         con.register("manifest", wanted)
         con.register("committed", committed)
-        con.execute(_wanted_keys(recipe_hash, engine_hash))
-        con.execute(CURRENT_KEYS)
-        con.execute(OPEN_ROWS)
-        con.execute(HISTORY)
-        con.execute(_decided(recipe_hash, engine_hash, retry_failed))
-        todo = _todo(con, extra, "priority" in wanted.schema.names, limit)
+        con.execute(_open_rows(recipe_hash, _engine_hash(engine_hashes, engine)))
+        con.execute(_history(recipe_hash))
+        con.execute(_decided(retry_failed))
+        todo = _todo(con, extra, limit)
         return Plan(todo, _reused(con, extra), _counts(con, todo))
 
 
@@ -98,70 +95,67 @@ def _engine_hash(hashes: Mapping[str, str], engine: str) -> str:
     )
 
 
-def _wanted_keys(recipe_hash: str, engine_hash: str) -> str:
-    return f"""
-        CREATE TEMP TABLE wanted AS
-        SELECT row, item_id, {work_key(recipe_hash, engine_hash)} AS work_key FROM manifest
-    """
-
-
-CURRENT_KEYS = f"""
-    CREATE TEMP TABLE current AS
-    SELECT item_id, arg_max(work_key, row_id) AS work_key
-    FROM committed WHERE status IN {sql.texts(SUCCESS)} GROUP BY item_id
-"""
-
-# Most rows of a nightly run are done; only the others are worth a look at the item's history.
-OPEN_ROWS = """
-    CREATE TEMP TABLE open AS
-    SELECT * FROM wanted ANTI JOIN current USING (item_id, work_key)
-"""
-
-HISTORY = """
-    CREATE TEMP TABLE history AS
-    SELECT DISTINCT ON (row_id) row_id, item_id, work_key, status, error_code, image_version, mask_version,
-        recipe_hash, overrides, engine_hash, pipeline_version
-    FROM committed SEMI JOIN open USING (item_id)
-"""
-
-
-def _decided(recipe_hash: str, engine_hash: str, retry_failed: bool) -> str:
-    """The reason of every row that is not done.
+def _open_rows(recipe_hash: str, engine_hash: str) -> str:
+    """Rows whose wanted picture is not the item's current one: in a nightly run, a few of millions.
 
     Keys are matched within an item only: equal files have equal ETags, and so equal keys, but names
     and seeds come from the item.
     """
     return f"""
-        CREATE TEMP TABLE decided AS
-        WITH earlier AS (  -- what became of the wanted picture so far
-            SELECT row,
-                max(row_id) FILTER (status IN {sql.texts(SUCCESS)}) AS success,
-                count(*) FILTER (status = 'failed') AS failures,
-                count(*) FILTER (error_code IN {sql.texts(RETRIED_ONCE)}) AS crashes,
-                arg_max(error_code, row_id) FILTER (status = 'failed') AS last_code
-            FROM history JOIN open USING (item_id, work_key) GROUP BY row
-        ), last AS (  -- what became of the photo most recently
-            SELECT * FROM history WHERE row_id IN (SELECT max(row_id) FROM history GROUP BY item_id)
-        ), now AS (
-            SELECT row, image_version, mask_version, overrides, image_pinned OR mask_pinned AS pinned,
-                {engine_hash} AS engine_hash
-            FROM manifest SEMI JOIN open USING (row)
+        CREATE TEMP TABLE open AS
+        WITH wanted AS (
+            SELECT row, item_id, image_version, mask_version, overrides,
+                image_pinned OR mask_pinned AS pinned,
+                {engine_hash} AS engine_hash,
+                {work_key(recipe_hash, engine_hash)} AS work_key
+            FROM manifest
+        ), current AS (
+            SELECT item_id, arg_max(work_key, row_id) AS work_key
+            FROM committed WHERE status IN {sql.texts(SUCCESS)} GROUP BY item_id
         )
-        SELECT open.row, open.work_key, success AS reused_from, coalesce(failures, 0) AS attempts,
+        SELECT * FROM wanted ANTI JOIN current USING (item_id, work_key)
+    """
+
+
+def _history(recipe_hash: str) -> str:
+    """All that ever became of the open rows, each compared with what is wanted now."""
+    return f"""
+        CREATE TEMP TABLE history AS
+        SELECT row, row_id, status IN {sql.texts(SUCCESS)} AS success, error_code,
+            past.work_key = open.work_key AS same,
             CASE
-                WHEN success IS NOT NULL THEN '{REUSED}'
-                WHEN failures > 0 THEN {_after_failure(retry_failed)}
-                WHEN last.row_id IS NULL THEN 'new'
-                WHEN last.image_version IS DISTINCT FROM now.image_version THEN 'image_changed'
-                WHEN last.mask_version IS DISTINCT FROM now.mask_version THEN 'mask_changed'
-                WHEN last.recipe_hash <> {sql.text(recipe_hash)} THEN 'recipe_changed'
-                WHEN last.overrides <> now.overrides THEN 'overrides_changed'
-                WHEN last.engine_hash IS DISTINCT FROM now.engine_hash THEN 'engine_changed'
-                WHEN last.pipeline_version <> {PIPELINE_VERSION} THEN 'pipeline_changed'
+                WHEN past.image_version IS DISTINCT FROM open.image_version THEN 'image_changed'
+                WHEN past.mask_version IS DISTINCT FROM open.mask_version THEN 'mask_changed'
+                WHEN past.recipe_hash <> {sql.text(recipe_hash)} THEN 'recipe_changed'
+                WHEN past.overrides <> open.overrides THEN 'overrides_changed'
+                WHEN past.engine_hash IS DISTINCT FROM open.engine_hash THEN 'engine_changed'
+                WHEN past.pipeline_version <> {PIPELINE_VERSION} THEN 'pipeline_changed'
                 ELSE 'new'
+            END AS difference
+        FROM committed AS past JOIN open USING (item_id)
+    """
+
+
+def _decided(retry_failed: bool) -> str:
+    """The reason of every open row. Rows are counted by `row_id`: a compacted one may come twice."""
+    return f"""
+        CREATE TEMP TABLE decided AS
+        WITH earlier AS (
+            SELECT row,
+                max(row_id) FILTER (same AND success) AS reused_from,
+                count(DISTINCT row_id) FILTER (same AND NOT success) AS failures,
+                count(DISTINCT row_id) FILTER (same AND error_code IN {sql.texts(RETRIED_ONCE)}) AS crashes,
+                arg_max(error_code, row_id) FILTER (same AND NOT success) AS last_code,
+                arg_max(difference, row_id) AS difference
+            FROM history GROUP BY row
+        )
+        SELECT row, work_key, reused_from, coalesce(failures, 0) AS attempts,
+            CASE
+                WHEN reused_from IS NOT NULL THEN '{REUSED}'
+                WHEN failures > 0 THEN {_after_failure(retry_failed)}
+                ELSE coalesce(difference, 'new')
             END AS reason
-        FROM open JOIN now USING (row)
-            LEFT JOIN earlier USING (row) LEFT JOIN last ON last.item_id = open.item_id
+        FROM open LEFT JOIN earlier USING (row)
     """
 
 
@@ -179,30 +173,23 @@ def _after_failure(retry_failed: bool) -> str:
                 END"""
 
 
-def _todo(con: duckdb.DuckDBPyConnection, extra: list[str], priority: bool, limit: int | None) -> pa.Table:
+def _todo(con: duckdb.DuckDBPyConnection, extra: list[str], limit: int | None) -> pa.Table:
     schema = _plan_schema(extra)
-    order = "priority DESC NULLS LAST, row" if priority else "row"
-    return (
-        con.sql(f"""
+    query = f"""
         SELECT {sql.names(schema.names)} FROM manifest JOIN decided USING (row)
         WHERE reason NOT IN {sql.texts(NOT_PAINTED)}
-        ORDER BY {order} {"" if limit is None else f"LIMIT {int(limit)}"}
-    """)
-        .to_arrow_table()
-        .cast(schema)
-    )
+        ORDER BY priority DESC NULLS LAST, row {"" if limit is None else f"LIMIT {int(limit)}"}
+    """
+    return con.sql(query).to_arrow_table().cast(schema)
 
 
 def _reused(con: duckdb.DuckDBPyConnection, extra: list[str]) -> pa.Table:
     schema = _plan_schema(extra).append(pa.field("reused_from", pa.string(), nullable=False))
-    return (
-        con.sql(f"""
+    query = f"""
         SELECT {sql.names(schema.names)} FROM manifest JOIN decided USING (row)
         WHERE reason = '{REUSED}' ORDER BY row
-    """)
-        .to_arrow_table()
-        .cast(schema)
-    )
+    """
+    return con.sql(query).to_arrow_table().cast(schema)
 
 
 def _plan_schema(extra: list[str]) -> pa.Schema:
@@ -212,7 +199,7 @@ def _plan_schema(extra: list[str]) -> pa.Schema:
 def _counts(con: duckdb.DuckDBPyConnection, todo: pa.Table) -> dict[str, int]:
     counts = {count["values"]: count["counts"] for count in todo["reason"].value_counts().to_pylist()}
     skipped = con.sql(f"""
-        SELECT '{DONE}', (SELECT count(*) FROM wanted) - (SELECT count(*) FROM decided)
+        SELECT '{DONE}', (SELECT count(*) FROM manifest) - (SELECT count(*) FROM decided)
         UNION ALL
         SELECT reason, count(*) FROM decided WHERE reason IN {sql.texts(NOT_PAINTED)} GROUP BY reason
         UNION ALL

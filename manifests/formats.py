@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -26,6 +27,7 @@ CHUNK_ROWS = 100_000
 FAULTS_LISTED = 100
 BUFFER = 1 << 20
 _BOM = "\ufeff"
+_SURROGATE = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -172,7 +174,9 @@ def _objects(lines: Iterable[tuple[int, str]], faults: Faults) -> Iterator[tuple
             continue
         try:
             yield number, _object(line)
-        except (ValueError, RecursionError) as error:  # what json raises, and what _object does
+        except json.JSONDecodeError as error:
+            faults.add(number, f"not JSON: {error.msg} at column {error.colno}")
+        except (ValueError, RecursionError) as error:
             faults.add(number, f"not a JSON object of plain values: {error}")
 
 
@@ -181,9 +185,17 @@ def _object(line: str) -> dict[str, str | None]:
     parsed = json.loads(line, parse_int=str, parse_float=str, parse_constant=_no_constant)
     if not isinstance(parsed, dict):
         raise ValueError("an object with item_id and image is expected")
-    if "\\u" in line:  # half a surrogate pair can only be written as an escape
-        json.dumps(parsed, ensure_ascii=False).encode()
+    if _SURROGATE.search(line) and not _is_unicode(parsed):
+        raise ValueError("a \\u escape is half a surrogate pair; write both halves, or the letter itself")
     return {name: _text(name, value) for name, value in parsed.items()}
+
+
+def _is_unicode(parsed: dict[str, object]) -> bool:
+    try:
+        json.dumps(parsed, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text(name: str, value: object) -> str | None:

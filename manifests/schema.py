@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -45,6 +45,8 @@ NORMAL_SCHEMA = pa.schema(
 )
 """Columns of a manifest in memory; its `x_*` columns follow, all strings."""
 
+_TYPES = {field.name: field.with_nullable(True) for field in NORMAL_SCHEMA}
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -80,8 +82,9 @@ def read_manifest(uri: str) -> Manifest:
         check_rows(con, table, columns, faults)
     if faults.total:
         raise faults.error(uri)
-    extra = table.column_names[len(NORMAL_SCHEMA) :]
-    return Manifest(table, uri, tuple(extra), tuple(name for name in override_kinds() if name in columns))
+    extra = tuple(sorted(name for name in columns if name.startswith(EXTRA_PREFIX)))
+    schema = pa.schema([*NORMAL_SCHEMA, *(pa.field(name, pa.string()) for name in extra)])
+    return Manifest(table.cast(schema), uri, extra, tuple(n for n in override_kinds() if n in columns))
 
 
 def fill_versions(manifest: Manifest, policy: AccessPolicy) -> pa.Table:
@@ -109,6 +112,14 @@ def fill_versions(manifest: Manifest, policy: AccessPolicy) -> pa.Table:
                 LEFT JOIN found AS of_mask ON of_mask.key = mask
             ORDER BY row
         """).to_arrow_table()
+
+
+def _allowed(uri: str, policy: AccessPolicy) -> bool:
+    try:
+        policy.check(uri)
+    except ItemError:
+        return False  # said in its own row, when its turn comes
+    return True
 
 
 def overrides_json(columns: Mapping[str, str]) -> str:
@@ -190,17 +201,17 @@ def _normalised(con: duckdb.DuckDBPyConnection, columns: pa.Table, uri: str) -> 
     selected = {name: f"nullif({values.get(name, 'NULL')}, '')" for name in (*REQUIRED, *OPTIONAL)}
     selected |= {name: _absolute(selected[name], folder) for name in URIS}
     # An ETag is the same with and without its quotes; stores list it without.
-    selected |= {name: f"trim({selected[name]}, '\"')" for name in ("image_version", "mask_version")}
+    selected |= {
+        name: f"nullif(trim({selected[name]}, '\"'), '')" for name in ("image_version", "mask_version")
+    }
     selected["priority"] = f"TRY_CAST({values.get('priority', 'NULL')} AS DOUBLE)"
     selected["overrides"] = overrides_json({n: values[n] for n in override_kinds() if n in values})
     selected |= {name: values[name] for name in values if name.startswith(EXTRA_PREFIX)}
     query = ", ".join(f"{value} AS {sql.name(name)}" for name, value in selected.items())
     table = con.sql(f'SELECT "row", {query} FROM chunk ORDER BY "row"').to_arrow_table()
-    return table.cast(_schema([name for name in selected if name.startswith(EXTRA_PREFIX)]))
-
-
-def _schema(extra: Iterable[str]) -> pa.Schema:
-    return pa.schema([*NORMAL_SCHEMA, *(pa.field(name, pa.string()) for name in extra)])
+    return table.cast(
+        pa.schema([_TYPES.get(name, pa.field(name, pa.string())) for name in table.column_names])
+    )
 
 
 def _is_odd(uri: str) -> str:
@@ -242,6 +253,6 @@ def _mapping(values: Mapping[str, str | None]) -> pa.Table:
 
 def _joined(chunks: list[pa.Table]) -> pa.Table:
     """All chunks as one: JSON Lines may name a column only where it has a value."""
-    table = pa.concat_tables([NORMAL_SCHEMA.empty_table(), *chunks], promote_options="default")
+    table = pa.concat_tables([pa.schema(_TYPES.values()).empty_table(), *chunks], promote_options="default")
     extra = sorted(name for name in table.column_names if name.startswith(EXTRA_PREFIX))
     return table.select([*NORMAL_SCHEMA.names, *extra])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -12,8 +13,7 @@ import duckdb
 MEMORY_LIMIT = "2GiB"  # DuckDB spills beyond; ten million rows against ten million stay within 3 GiB
 MAX_THREADS = 8  # each thread holds buffers of its own, which the limit above must feed
 
-_NAMED_ESCAPES = {"\\": "\\\\", '"': '\\"', "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_CONTROL = [chr(code) for code in range(0x20)]
+_ESCAPED = ["\\", '"', *map(chr, range(0x20))]
 
 
 @contextmanager
@@ -55,20 +55,18 @@ def texts(values: Iterable[str]) -> str:
 def json_text(expression: str) -> str:
     """SQL that writes a VARCHAR as `restore.identity.canonical` does; NULL as `null`.
 
-    DuckDB's own `to_json` writes some control characters in upper-case hex, which would give another
-    work key. Control characters are so rare that the long chain runs only where there is one.
+    DuckDB's own writer differs in one thing, upper-case hex in the escapes of control characters, and
+    that would give another work key. They are so rare that the long chain runs only where one shows.
     """
-    common = _replaced(expression, ["\\", '"'])
-    rare = _replaced(expression, ["\\", '"', *_CONTROL])
-    control = f"regexp_matches({expression}, '[\\x00-\\x1f]')"
+    written = f"to_json({expression})::VARCHAR"
     return (
         f"(CASE WHEN {expression} IS NULL THEN 'null' "
-        f"WHEN {control} THEN '\"' || {rare} || '\"' ELSE '\"' || {common} || '\"' END)"
+        f"WHEN contains({written}, '\\u00') THEN {_escaped(expression)} ELSE {written} END)"
     )
 
 
-def _replaced(expression: str, characters: Iterable[str]) -> str:
-    for character in characters:  # the backslash comes first, or it would escape the escapes
-        escape = _NAMED_ESCAPES.get(character, f"\\u{ord(character):04x}")
+def _escaped(expression: str) -> str:
+    for character in _ESCAPED:  # the backslash comes first, or it would escape the escapes
+        escape = json.dumps(character)[1:-1]
         expression = f"replace({expression}, chr({ord(character)}), {text(escape)})"
-    return expression
+    return f"'\"' || {expression} || '\"'"

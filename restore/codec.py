@@ -10,20 +10,20 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyvips
 from PIL import ImageCms
 
-from restore import containers, exif
-from restore.containers import Format, Surroundings
+from restore import containers, samples
+from restore.containers import exif, signature, tiff
+from restore.containers.surroundings import Format, Surroundings
 from restore.errors import ErrorCode, ItemError
 from restore.recipe import OutputFormat
+from restore.samples import Mode, Pixels
 
-Mode = Literal["L", "LA", "RGB", "RGBA", "CMYK"]
-Pixels = npt.NDArray[np.generic]
+__all__ = ["Encoded", "Format", "Header", "Mode", "Picture", "Pixels", "decode", "encode", "read_header"]
 
 # One thread a process and no cache of operations: a cluster runs one process per core.
 pyvips.cache_set_max(0)
@@ -50,7 +50,7 @@ class Picture:
         icc: ICC profile.
         exif: TIFF structure without JPEG's "Exif" marker; Orientation 1, no thumbnail.
         xmp: XMP packet, its tiff:Orientation 1.
-        dpi: horizontal and vertical, as stored (not exchanged when the picture was turned by 90°).
+        dpi: horizontal and vertical, upright.
         dropped: what reading lost, by name.
     """
 
@@ -141,10 +141,10 @@ def decode(data: bytes, *, max_megapixels: float = 400) -> Picture:
             f"{header.width} x {header.height} is {megapixels:.1f} megapixels, more than the "
             f"{max_megapixels:g} allowed; raise --max-megapixels to take it",
         )
-    pixels = _upright(_pixels(image, data, header.format), around.orientation)
-    pixels, mode = (
-        _smallest(pixels, header.mode) if around.palette and not around.icc else (pixels, header.mode)
-    )
+    pixels, mode = _pixels(image, data, header.format), header.mode
+    pixels = samples.upright(pixels, around.orientation)
+    if around.palette and not around.icc:  # a profile of RGB would not fit gray
+        pixels, mode = samples.without_repeats(pixels, mode)
     pixels.flags.writeable = False
     return Picture(
         pixels=pixels,
@@ -155,13 +155,13 @@ def decode(data: bytes, *, max_megapixels: float = 400) -> Picture:
         icc=around.icc,
         exif=around.exif,
         xmp=around.xmp,
-        dpi=around.dpi,
+        dpi=around.dpi[::-1] if around.dpi and around.orientation >= 5 else around.dpi,
         dropped=around.dropped,
     )
 
 
 def _open(data: bytes) -> tuple[Any, Surroundings, Header]:
-    form = _format(data)
+    form = _recognised(data)
     try:
         around = containers.read(data, form)
         if around.found:
@@ -179,51 +179,28 @@ def _open(data: bytes) -> tuple[Any, Surroundings, Header]:
     return image, around, Header(form, width, height, depth, mode, around.orientation, pages)
 
 
-def _format(data: bytes) -> Format:
-    if data[:3] == b"\xff\xd8\xff":
-        return "jpeg"
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return "png"
-    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return "tiff"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
-    other = _other_format(data)
-    if other is None:
-        raise ItemError(
-            ErrorCode.IMAGE_UNREADABLE, f"{len(data)} bytes that are no picture, they begin {data[:8]!r}"
-        )
-    raise _unsupported(f"found {other}")
-
-
-def _other_format(data: bytes) -> str | None:
-    """The name of a known format that is not accepted, by its first bytes."""
-    signatures: Mapping[bytes, str] = {
-        b"GIF8": "GIF",
-        b"BM": "BMP",
-        b"%PDF": "PDF",
-        b"8BPS": "Photoshop PSD",
-        b"\0\0\0\x0cjP  ": "JPEG 2000",
-        b"\xff\x4f\xff\x51": "JPEG 2000",
-        b"\xff\x0a": "JPEG XL",
-        b"\0\0\0\x0cJXL ": "JPEG XL",
-        b"\x76\x2f\x31\x01": "OpenEXR",
-        b"\0\0\1\0": "an icon",
-    }
-    for signature, name in signatures.items():
-        if data.startswith(signature):
-            return name
-    if data[4:8] == b"ftyp":
-        return "HEIF, AVIF or a video"
-    head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if head.startswith((b"<!doctype html", b"<html")):
-        return "an HTML page"
-    return "SVG or XML" if head.startswith((b"<svg", b"<?xml")) else None
+def _recognised(data: bytes) -> Format:
+    form = signature.accepted_format(data)
+    if form is not None:
+        return form
+    refused = signature.refused_format(data)
+    if refused is not None:
+        raise _unsupported(f"found {refused}")
+    raise ItemError(
+        ErrorCode.IMAGE_UNREADABLE,
+        f"{len(data)} bytes that begin {data[:8]!r} are no picture of a known format; {_ACCEPTED}",
+    )
 
 
 def _load(data: bytes, form: Format, fail_on: str = "warning") -> Any:
+    """A lazy image that fails on the first damage its decoder meets.
+
+    Only at "warning" does libvips give up on damaged JPEG data and on tiles that cannot be read. But
+    libtiff warns of tags it does not know just as loudly, so it is shown no tags but those it needs.
+    """
     loader: Callable[..., Any] = getattr(pyvips.Image, f"{form}load_buffer")
-    return loader(data, access="sequential", fail_on=fail_on)
+    shown = tiff.bare(data) if form == "tiff" else data
+    return loader(shown, access="sequential", fail_on=fail_on)
 
 
 def _samples(image: Any) -> tuple[int, Mode]:
@@ -261,38 +238,23 @@ def _with_sound_icc(around: Surroundings) -> Surroundings:
 
 def _pixels(image: Any, data: bytes, form: Format) -> Pixels:
     try:
-        pixels: Pixels = image.numpy()
+        return _memory(image)
     except pyvips.Error as error:
         if not _harmless(str(error)):
             raise _unreadable(form, _first_line(error)) from None
-        pixels = _load(data, form, fail_on="error").numpy()
-    return pixels
+    return _memory(_load(data, form, fail_on="error"))
+
+
+def _memory(image: Any) -> Pixels:
+    """The samples of a libvips image, computed into one buffer. Its own `numpy()` loses 1 x 1's shape."""
+    shape = (image.height, image.width) if image.bands == 1 else (image.height, image.width, image.bands)
+    return np.ndarray(shape, np.uint8 if image.format == "uchar" else np.uint16, image.write_to_memory())
 
 
 def _harmless(message: str) -> bool:
     """Whether a JPEG decoder only found padding before the end of the picture, as some cameras write."""
     lines = [line for line in message.splitlines() if "JPEG" in line]
     return bool(lines) and all("extraneous bytes before marker 0xd9" in line for line in lines)
-
-
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
-    """Pixels as they are to be seen, from pixels as stored (Exif 3.0, 4.6.5.1.6)."""
-    if orientation >= 5:
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
-
-
-def _smallest(pixels: Pixels, mode: Mode) -> tuple[Pixels, Mode]:
-    """The colours of a palette without the channels that repeat each other."""
-    if mode not in ("RGB", "RGBA") or not np.array_equal(pixels[..., :2], pixels[..., 1:3]):
-        return pixels, mode
-    if mode == "RGB":
-        return np.ascontiguousarray(pixels[..., 0]), "L"
-    return np.ascontiguousarray(pixels[..., [0, 3]]), "LA"
 
 
 def encode(picture: Picture, output_format: OutputFormat, quality: int) -> Encoded:
@@ -314,7 +276,7 @@ def encode(picture: Picture, output_format: OutputFormat, quality: int) -> Encod
             f"{form.upper()} can hold; use output_format=png or tiff",
         )
     fitted, changed = _fit(picture, form)
-    lossless = form in ("png", "tiff") or (form == "webp" and _lossless_webp(picture, output_format, quality))
+    lossless = form in ("png", "tiff") or (form == "webp" and (quality == 100 or output_format == "source"))
     data = _save(fitted, form, quality, lossless)
     around = _surroundings(fitted)
     data, homeless = containers.embed(data, form, around, alpha=fitted.mode in _ALPHA)
@@ -330,59 +292,41 @@ def _target(picture: Picture, output_format: OutputFormat) -> Format:
     return "tiff" if picture.mode == "CMYK" else "png"
 
 
-def _lossless_webp(picture: Picture, output_format: OutputFormat, quality: int) -> bool:
-    return quality == 100 or output_format == "source"
-
-
-class _Fitted(NamedTuple):
-    picture: Picture
-    changed: tuple[str, ...]
-
-
-def _fit(picture: Picture, form: Format) -> _Fitted:
+def _fit(picture: Picture, form: Format) -> tuple[Picture, tuple[str, ...]]:
     """The picture in the nearest depth and mode that `form` can hold, and what that cost."""
     steps: list[str] = []
     if picture.mode == "CMYK" and form in ("png", "webp"):
         picture = _to_srgb(picture)
         steps.append("cmyk")
     if picture.bit_depth == 16 and form in ("jpeg", "webp"):
-        picture = replace(picture, pixels=_to_8_bit(picture.pixels))
+        picture = replace(picture, pixels=samples.to_8_bit(picture.pixels))
         steps.append("16-bit")
     if picture.mode in _ALPHA and form == "jpeg":
-        picture = _on_white(picture)
+        mode: Mode = "L" if picture.mode == "LA" else "RGB"
+        picture = replace(picture, pixels=samples.on_white(picture.pixels), mode=mode)
         steps.append("alpha")
     if picture.mode in ("L", "LA") and form == "webp":
-        picture = _to_rgb(picture)
+        mode = "RGB" if picture.mode == "L" else "RGBA"
+        picture = replace(picture, pixels=samples.to_rgb(picture.pixels), mode=mode)
         steps.append("gray")
-    return _Fitted(picture, tuple(steps))
-
-
-def _to_8_bit(pixels: Pixels) -> Pixels:
-    return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    return picture, tuple(steps)
 
 
 def _to_srgb(picture: Picture) -> Picture:
+    """CMYK by its own profile, or by libvips' where it has none, to sRGB of the same depth."""
     image = _vips(picture)
-    if picture.icc:
+    embedded = picture.icc is not None and picture.icc[16:20] == b"CMYK"
+    if embedded:
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", picture.icc)
     converted = image.icc_transform(
-        "srgb", embedded=picture.icc is not None, input_profile="cmyk", depth=picture.bit_depth
+        "srgb",
+        embedded=embedded,
+        input_profile="cmyk",
+        intent="relative",
+        black_point_compensation=True,
+        depth=picture.bit_depth,
     )
-    return replace(picture, pixels=converted.numpy(), mode="RGB", icc=None)
-
-
-def _on_white(picture: Picture) -> Picture:
-    alpha = picture.pixels[..., -1:].astype(np.float32) / 255
-    over = np.rint(picture.pixels[..., :-1] * alpha + 255 * (1 - alpha)).astype(np.uint8)
-    if picture.mode == "LA":
-        return replace(picture, pixels=over[..., 0], mode="L")
-    return replace(picture, pixels=over, mode="RGB")
-
-
-def _to_rgb(picture: Picture) -> Picture:
-    if picture.mode == "L":
-        return replace(picture, pixels=np.stack([picture.pixels] * 3, axis=-1), mode="RGB")
-    return replace(picture, pixels=picture.pixels[..., [0, 0, 0, 1]], mode="RGBA")
+    return replace(picture, pixels=_memory(converted), mode="RGB", icc=None)
 
 
 def _save(picture: Picture, form: Format, quality: int, lossless: bool) -> bytes:

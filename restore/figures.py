@@ -113,13 +113,17 @@ def _channels(picture: Picture, crop: tuple[slice, slice]) -> Floats:
 
     CMYK is turned by the plain formula (1 - ink)(1 - K): both sides of a comparison alike, no profile.
     """
-    values = picture.pixels[crop].astype(np.float64) / (256**picture.pixels.itemsize - 1)
+    values: Floats = picture.pixels[crop].astype(np.float64) / (256**picture.pixels.itemsize - 1)
     if picture.mode == "CMYK":
-        return (1 - values[..., :3]) * (1 - values[..., 3:])
-    if picture.mode in ("LA", "RGBA"):
+        values = (1 - values[..., :3]) * (1 - values[..., 3:])
+    elif picture.mode in ("LA", "RGBA"):
         values = values[..., :-1]
     return values[..., 0] if picture.mode == "LA" else values
 
 
 def _luma(channels: Floats) -> Floats:
-    return channels if channels.ndim == 2 else channels @ _LUMA
+    return (
+        channels
+        if channels.ndim == 2
+        else cv2.transform(channels, _LUMA[None]).astype(np.float64, copy=False)
+    )

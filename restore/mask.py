@@ -111,10 +111,10 @@ def _luma(mask: Picture) -> npt.NDArray[np.generic]:
     if mask.mode in ("L", "LA"):
         return mask.pixels if mask.mode == "L" else mask.pixels[..., 0]
     luma = np.empty(mask.pixels.shape[:2], mask.pixels.dtype)
-    weights = np.array([19595, 38470, 7471], np.uint32)  # sum 65536: 16-bit white still fits in 32 bits
     for top in range(0, len(luma), _BAND):
-        rows = mask.pixels[top : top + _BAND, :, :3].astype(np.uint32)
-        luma[top : top + _BAND] = (rows @ weights + 0x8000) >> 16
+        red, green, blue = np.moveaxis(mask.pixels[top : top + _BAND, :, :3].astype(np.uint32), 2, 0)
+        # the weights' sum is 65536, so that 16-bit white still fits in 32 bits
+        luma[top : top + _BAND] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
     return luma
 
 
@@ -156,7 +156,7 @@ def thickness(damage: Damage) -> float:
 
     A stripe of odd width w measures w, one of even width w - 1. Nothing is known beyond the frame, so
     a stripe along its border counts twice: it can be painted from one side only. Infinite when no
-    pixel is known. Within 2%, by OpenCV's 5x5 distance (Borgefors 1986), five times as fast as the exact.
+    pixel is known. Within 5%, by OpenCV's 5x5 distance (Borgefors 1986), five times as fast as the exact.
     """
     if not damage.any():
         return 0.0

@@ -1,4 +1,4 @@
-"""Object stores: S3 by its own calls, others by what fsspec makes of them. No retries, no access rules.
+"""Object stores through fsspec: S3 by its own calls, others by fsspec's. Only listings retry here.
 
 Paths are `bucket/key`. A key is passed on letter by letter: fsspec's own path handling would cut it at
 `?versionId=` and drop trailing slashes.
@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, Literal
 
+import fsspec
 from botocore.exceptions import ParamValidationError  # type: ignore[import-untyped]
 
 from restore.disk import Admit, Entry, Fetched, require_same
+from restore.errors import StorageConfigError
 from restore.retry import http_status, retrying
 
-CREATE_CONDITIONALLY = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
+S3_SCHEMES = frozenset({"s3", "s3a"})
+CREATE_CONDITIONALLY = S3_SCHEMES | {"gs", "gcs", "abfs", "abfss", "az"}
 """Schemes whose file system turns mode="create" into a conditional request, read in their sources:
 s3fs If-None-Match, gcsfs ifGenerationMatch=0, adlfs overwrite=False."""
+
+CONNECT_SECONDS, READ_SECONDS = 5, 30
+BOTOCORE_ATTEMPTS = 6
+"""For what pyarrow reads by itself; our own calls are tried again by `restore.retry` and nowhere else."""
 
 
 class S3Store:
@@ -31,7 +39,8 @@ class S3Store:
 
     def get(self, path: str, admit: Admit) -> Fetched:
         """Read one object; bytes and ETag come with one response, so they belong together."""
-        response = self._call("get_object", path)
+        bucket, _, key = path.partition("/")
+        response = self._call("get_object", bucket, Key=key)
         body = response["Body"]
         try:
             version = etag(response["ETag"])
@@ -42,8 +51,9 @@ class S3Store:
 
     def version(self, path: str) -> str | None:
         """The ETag of one object; None where there is none."""
+        bucket, _, key = path.partition("/")
         try:
-            return etag(self._call("head_object", path)["ETag"])
+            return etag(self._call("head_object", bucket, Key=key)["ETag"])
         except FileNotFoundError:
             return None
 
@@ -53,15 +63,16 @@ class S3Store:
         Raises:
             FileExistsError: when the name is taken.
         """
-        _create(self.fs, path, data)
+        _put(self.fs, path, data, mode="create")
 
     def replace(self, path: str, data: bytes) -> None:
         """Put one object, replacing the one of that name."""
-        self.fs.pipe_file(path, data)
+        _put(self.fs, path, data, mode="overwrite")
 
     def remove(self, path: str) -> None:
         """Delete one object; S3 does not mind a missing one."""
-        self._call("delete_object", path)
+        bucket, _, key = path.partition("/")
+        self._call("delete_object", bucket, Key=key)
 
     def walk(self, folder: str) -> Iterator[Entry]:
         """All objects whose keys start with `folder/`, page by page."""
@@ -69,7 +80,7 @@ class S3Store:
         for page in self._pages(bucket, prefix, delimiter=""):
             for item in page.get("Contents", ()):
                 path = item["Key"][len(prefix) :]
-                yield Entry(path, item["Size"], etag(item["ETag"]), item["LastModified"])
+                yield Entry(path, item["Size"], etag(item["ETag"]), item["LastModified"].astimezone(UTC))
 
     def children(self, folder: str) -> set[str]:
         """Names directly below `folder/`."""
@@ -88,21 +99,20 @@ class S3Store:
                 yield item["Key"][len(prefix) :], etag(item["ETag"])
 
     def _pages(self, bucket: str, prefix: str, delimiter: str) -> Iterator[dict[str, Any]]:
-        wanted = {"Bucket": bucket, "Prefix": prefix, "Delimiter": delimiter}
+        wanted = {"Prefix": prefix, "Delimiter": delimiter}
         while True:
-            list_page = partial(self.fs.call_s3, "list_objects_v2", **wanted)
+            list_page = partial(self._call, "list_objects_v2", bucket, **wanted)
             page = retrying(f"s3://{bucket}/{prefix}", list_page)
             yield page
             if not page.get("IsTruncated"):
                 return
             wanted["ContinuationToken"] = page["NextContinuationToken"]
 
-    def _call(self, method: str, path: str) -> Any:
-        bucket, _, key = path.partition("/")
+    def _call(self, method: str, bucket: str, **parameters: str) -> Any:
         try:
-            return self.fs.call_s3(method, Bucket=bucket, Key=key)
-        except ParamValidationError:
-            raise FileNotFoundError(errno.ENOENT, "no such bucket name or key is possible", path) from None
+            return self.fs.call_s3(method, Bucket=bucket, **parameters)
+        except ParamValidationError as error:
+            raise _unnameable(bucket) from error
 
 
 class ObjectStore:
@@ -132,11 +142,11 @@ class ObjectStore:
 
     def create(self, path: str, data: bytes) -> None:
         """Write one object unless its name is taken, else FileExistsError."""
-        _create(self.fs, path, data)
+        _put(self.fs, path, data, mode="create")
 
     def replace(self, path: str, data: bytes) -> None:
         """Write one object, replacing the one of that name."""
-        self.fs.pipe_file(path, data)
+        _put(self.fs, path, data, mode="overwrite")
 
     def remove(self, path: str) -> None:
         """Delete one object; a missing one is fine."""
@@ -167,6 +177,42 @@ class ObjectStore:
             return
 
 
+def object_store(scheme: str) -> S3Store | ObjectStore:
+    """The store behind a scheme, connected once per process.
+
+    Endpoint and credentials come from the environment, so that no name or pickle holds them.
+
+    Raises:
+        StorageConfigError: when the scheme's library is not installed.
+    """
+    fs = filesystem(scheme, botocore_attempts=1)
+    if scheme not in S3_SCHEMES:
+        return ObjectStore(fs)
+    fs.retries = 1
+    return S3Store(fs)
+
+
+def filesystem(scheme: str, botocore_attempts: int) -> Any:
+    """The fsspec file system behind a scheme; one per process, since its event loop survives no fork."""
+    return _filesystem(scheme, botocore_attempts, os.getpid())
+
+
+@lru_cache
+def _filesystem(scheme: str, botocore_attempts: int, pid: int) -> Any:
+    options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
+    if scheme in S3_SCHEMES:
+        options["config_kwargs"] = {
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": READ_SECONDS,
+            "max_pool_connections": 64,
+            "retries": {"mode": "standard", "total_max_attempts": botocore_attempts},
+        }
+    try:
+        return fsspec.filesystem(scheme, **options)
+    except ImportError as error:
+        raise StorageConfigError(f"{scheme}:// needs a library that is not installed: {error}") from error
+
+
 def etag(text: str) -> str:
     """An ETag without its quotes, which some listings have and some headers lack."""
     return text.strip('"')
@@ -177,14 +223,20 @@ def token(info: dict[str, Any]) -> str:
     return etag(str(info.get("generation") or info.get("etag") or info["ETag"]))
 
 
-def _create(fs: Any, path: str, data: bytes) -> None:
-    """Create, saying FileExistsError also for stores whose 412 does not name the failed condition."""
+def _put(fs: Any, path: str, data: bytes, mode: Literal["create", "overwrite"]) -> None:
+    """Write, saying FileExistsError also for stores whose 412 does not name the failed condition."""
     try:
-        fs.pipe_file(path, data, mode="create")
+        fs.pipe_file(path, data, mode=mode)
+    except ParamValidationError as error:
+        raise _unnameable(path) from error
     except OSError as error:
         if http_status(error) == 412:
             raise FileExistsError(errno.EEXIST, "name is taken", path) from error
         raise
+
+
+def _unnameable(path: str) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, "no bucket or key can have this name", path)
 
 
 def _folder(path: str) -> tuple[str, str]:
@@ -198,5 +250,5 @@ def _modified(info: dict[str, Any]) -> datetime:
         if isinstance(value, str):
             value = datetime.fromisoformat(value)
         if isinstance(value, datetime):
-            return value if value.tzinfo else value.replace(tzinfo=UTC)
+            return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     raise KeyError(f"no time of change among {sorted(info)}")

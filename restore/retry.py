@@ -16,7 +16,8 @@ from tenacity import (
     retry_if_exception,
     stop_after_attempt,
     stop_after_delay,
-    wait_exponential_jitter,
+    wait_exponential,
+    wait_random,
 )
 
 from restore.access import printable
@@ -24,8 +25,8 @@ from restore.errors import ErrorCode, ItemError, StorageConfigError
 
 ATTEMPTS = 9
 MAX_SECONDS = 60.0
-FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
-"""Seconds. Nine attempts wait 0.2, 0.4, 0.8, ... 10: half a minute and up to a second of jitter each."""
+FIRST_WAIT, LONGEST_WAIT, JITTER = 0.2, 10.0, 1.0
+"""Seconds. Nine attempts wait 0.2, 0.4, 0.8, ... 10: half a minute, and up to a second of jitter each."""
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
@@ -60,7 +61,7 @@ def retrying(uri: str, call: Callable[[], T], attempts: int = ATTEMPTS) -> T:
     """
     retry = Retrying(
         stop=stop_after_attempt(attempts) | stop_after_delay(MAX_SECONDS),
-        wait=wait_exponential_jitter(initial=FIRST_WAIT, max=LONGEST_WAIT),
+        wait=wait_exponential(FIRST_WAIT, LONGEST_WAIT) + wait_random(0, JITTER),
         retry=retry_if_exception(is_transient),
     )
     try:

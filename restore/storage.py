@@ -1,4 +1,4 @@
-"""Bytes in and out of any store; the only user of fsspec.
+"""Bytes in and out of any store.
 
 Inputs come through `fetch` and `versions`, outputs go through an `OutStore`. Which URIs may be read at
 all is said in `restore.access`, how each kind of store is used in `restore.disk`, `restore.objects` and
@@ -15,11 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import fsspec
 import pyarrow.fs
 
 from restore.access import (
@@ -35,7 +33,14 @@ from restore.access import (
 from restore.disk import DiskStore, Entry, Fetched, Store
 from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.identity import sha256_bytes
-from restore.objects import CREATE_CONDITIONALLY, ObjectStore, S3Store
+from restore.objects import (
+    BOTOCORE_ATTEMPTS,
+    CREATE_CONDITIONALLY,
+    ObjectStore,
+    S3Store,
+    filesystem,
+    object_store,
+)
 from restore.retry import ATTEMPTS, FULL, cannot_serve, describe, http_status, retrying
 from restore.web import HttpStore
 
@@ -48,11 +53,11 @@ __all__ = [
     "arrow_filesystem",
     "fetch",
     "is_local",
+    "local_path",
     "resolve",
     "versions",
 ]
 
-CONNECT_SECONDS, READ_SECONDS = 5, 30
 LISTERS = 16
 """Folders listed at the same time."""
 HEADS_BELOW = 3
@@ -60,7 +65,6 @@ HEADS_BELOW = 3
 CHECK_ATTEMPTS = 3
 
 Names = list[str]
-S3_SCHEMES = frozenset({"s3", "s3a"})
 T = TypeVar("T")
 
 
@@ -88,16 +92,19 @@ def fetch(uri: str, *, version: str | None, missing: ErrorCode, max_bytes: int |
         if max_bytes is not None and size > max_bytes:
             raise ItemError(
                 ErrorCode.IMAGE_TOO_LARGE,
-                f"{printable(uri)} has {size} bytes, above the limit of {max_bytes}; raise it or leave it out",
+                f"{printable(uri)} has {size} bytes, the limit is {max_bytes}; raise it or drop the row",
             )
 
     try:
         return retrying(uri, lambda: store.get(path, admit))
     except OSError as error:
-        raise _item_error(uri, error, missing) from error
+        failed = _item_error(uri, error, missing)
+        if failed is None:
+            raise
+        raise failed from error
 
 
-def _item_error(uri: str, error: OSError, missing: ErrorCode) -> Exception:
+def _item_error(uri: str, error: OSError, missing: ErrorCode) -> ItemError | None:
     if isinstance(error, PermissionError):
         return ItemError(
             ErrorCode.STORAGE_DENIED,
@@ -105,19 +112,23 @@ def _item_error(uri: str, error: OSError, missing: ErrorCode) -> Exception:
         )
     if isinstance(error, FileNotFoundError | NotADirectoryError) or error.errno in _UNNAMEABLE:
         return ItemError(missing, f"{printable(uri)} does not exist; correct the manifest or bring it back")
-    status = http_status(error)
-    if status and 300 <= status < 500:
+    if _rejected(error):
         return ItemError(
             ErrorCode.STORAGE_DENIED, f"{printable(uri)}: the store rejects it ({describe(error)})"
         )
-    return error
+    return None
+
+
+def _rejected(error: OSError) -> bool:
+    status = http_status(error)
+    return isinstance(error, PermissionError) or (status is not None and 300 <= status < 500)
 
 
 _UNNAMEABLE = frozenset({errno.ENAMETOOLONG, errno.ELOOP})
 
 
 def versions(uris: Sequence[str]) -> dict[str, str | None]:
-    """The store's tokens of many objects, None where there is none, as `fetch` would report them.
+    """The store's tokens of many objects, as `fetch` would report them; None where there is none to be had.
 
     Object stores are asked by listing each parent folder, page by page, several at the same time; where
     listing is denied, and for few objects of a folder, object by object. Nothing is cached.
@@ -138,12 +149,16 @@ def versions(uris: Sequence[str]) -> dict[str, str | None]:
 def _folder_versions(folder: str, uris: set[str]) -> dict[str, str | None]:
     try:
         store, path = _reader(folder)
+        if isinstance(store, DiskStore):
+            return retrying(folder, lambda: {uri: store.version(local_path(uri)) for uri in uris})
         if len(uris) < HEADS_BELOW or not isinstance(store, S3Store | ObjectStore):
             return {uri: _version(uri) for uri in uris}
         return _listed_versions(store, path, folder, uris)
     except FileNotFoundError:
         return dict.fromkeys(uris)  # no such bucket
-    except PermissionError:
+    except OSError as error:
+        if not _rejected(error):
+            raise
         return {uri: _version(uri) for uri in uris}
     except ItemError as error:
         raise StorageConfigError(f"cannot list versions: {error.message}") from error
@@ -164,16 +179,20 @@ def _version(uri: str) -> str | None:
     store, path = _reader(uri)
     try:
         return retrying(uri, lambda: store.version(path))
-    except PermissionError:
-        return None  # the photo's own fetch says so in its row
+    except OSError as error:
+        if not _rejected(error):
+            raise
+    except ItemError:
+        if not isinstance(store, HttpStore):  # one web host that is away is no reason to stop
+            raise
+    return None  # the photo's own fetch says why in its row
 
 
 def arrow_filesystem(uri: str) -> tuple[pyarrow.fs.FileSystem, str]:
     """A pyarrow file system and the path of `uri` in it. It pickles without credentials."""
     if is_local(uri):
         return pyarrow.fs.LocalFileSystem(), os.path.normpath(Path(local_path(uri)).absolute())
-    # Its own instance: what pyarrow calls is retried by botocore, not by us.
-    fs = _filesystem(scheme_of(uri), botocore_attempts=6)
+    fs = filesystem(scheme_of(uri), BOTOCORE_ATTEMPTS)
     return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fs)), uri.partition("://")[2].rstrip("/")
 
 
@@ -273,27 +292,28 @@ class OutStore:
         Raises:
             StorageConfigError: saying what is wrong and the way out.
         """
-        probe = f".probe-{uuid.uuid4().hex}"
         try:
             if self.is_local:
                 Path(self.root).mkdir(parents=True, exist_ok=True)
-            self._call("", lambda store, full: store.children(full), CHECK_ATTEMPTS)
-            self._call(probe, lambda store, full: _create(store, full, b"first"), CHECK_ATTEMPTS)
-            existing = self._call(probe, lambda store, full: _create(store, full, b"second"), CHECK_ATTEMPTS)
-            self.remove(probe)
+            honoured = self._probe()
+            self.names()
         except ItemError as error:
             raise StorageConfigError(f"output {error.message}; check the endpoint and the network") from error
-        except FileNotFoundError as error:
-            raise StorageConfigError(
-                f"output {self.root}: no such bucket; create it, or correct it"
-            ) from error
         except OSError as error:
             raise StorageConfigError(f"output {self.root}: {cannot_serve(error)}") from error
-        if existing is None:
+        if not honoured:
             raise StorageConfigError(
                 f"output {self.root}: this store ignores create-only writes (If-None-Match), so two runs "
                 "could overwrite each other; use a store or a version of it that honours them"
             )
+
+    def _probe(self) -> bool:
+        """Create twice under one name; whether the second was refused."""
+        name = f".probe-{uuid.uuid4().hex}"
+        self._call(name, lambda store, full: _create(store, full, b"first"), CHECK_ATTEMPTS)
+        existing = self._call(name, lambda store, full: _create(store, full, b"second"), CHECK_ATTEMPTS)
+        self.remove(name)
+        return existing == b"first"
 
     def _call(self, path: str, call: Callable[[Store, str], T], attempts: int = ATTEMPTS) -> T:
         with self._refusals():
@@ -344,31 +364,4 @@ def _writer(uri: str) -> tuple[Store, str]:
     scheme = scheme_of(uri)
     if scheme == "file":
         return DiskStore(), local_path(uri)
-    fs = _filesystem(scheme, botocore_attempts=1)
-    store = S3Store(fs) if scheme in S3_SCHEMES else ObjectStore(fs)
-    return store, uri.partition("://")[2]
-
-
-def _filesystem(scheme: str, botocore_attempts: int) -> Any:
-    # One per process: fsspec's event loop does not survive a fork.
-    return _process_filesystem(scheme, botocore_attempts, os.getpid())
-
-
-@lru_cache
-def _process_filesystem(scheme: str, botocore_attempts: int, pid: int) -> Any:
-    """Endpoint and credentials come from the environment, so that no name or pickle holds them."""
-    options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
-    if scheme in S3_SCHEMES:
-        options["config_kwargs"] = {
-            "connect_timeout": CONNECT_SECONDS,
-            "read_timeout": READ_SECONDS,
-            "max_pool_connections": 64,
-            "retries": {"mode": "standard", "total_max_attempts": botocore_attempts},
-        }
-    try:
-        fs = fsspec.filesystem(scheme, **options)
-    except ImportError as error:
-        raise StorageConfigError(f"{scheme}:// needs a library that is not installed: {error}") from error
-    if scheme in S3_SCHEMES and botocore_attempts == 1:
-        fs.retries = 1  # waiting and trying again is ours, in one place
-    return fs
+    return object_store(scheme), uri.partition("://")[2]

@@ -49,16 +49,15 @@ class Canvas:
 
     def padded(self, boxes: Boxes) -> Boxes:
         """The boxes with their context, clipped to the frame."""
-        low = np.maximum(boxes[:, :2] - self.margin, 0)
-        high = np.minimum(boxes[:, 2:] + self.margin, (self.width, self.height))
-        return np.concatenate([low, high], axis=1)
+        grown: Boxes = boxes + self.margin * np.array([-1, -1, 1, 1])
+        return np.clip(grown, 0, np.array([self.width, self.height] * 2))
 
     def price(self, boxes: Boxes) -> tuple[npt.NDArray[np.float64], Mask]:
         """Cost of each box in painted pixels, and whether one window can hold it.
 
         A window painted below native scale is charged more than the source area that it stands for, so that
-        it is chosen only where tiles would cover much more. A box too large for one window is
-        priced as the tiles it would take.
+        it is chosen only where tiles would cover much more. A box too large for one window is priced by
+        about what its tiles would cost.
         """
         padded = self.padded(boxes)
         extent = (padded[:, 2:] - padded[:, :2]).astype(np.float64)
@@ -73,6 +72,11 @@ class Canvas:
     def overhead(self) -> int:
         """Price of a window beside its pixels."""
         return min(OVERHEAD, (2 * self.margin) ** 2)
+
+    @property
+    def span(self) -> int:
+        """Damage farther apart than this, px, never shares a window."""
+        return MAX_SIDE if self.sizes is None else int(MAX_DOWNSCALE * max(map(max, self.sizes)))
 
     @property
     def floor(self) -> int:
@@ -98,8 +102,9 @@ def _occupied(damage: Mask) -> Mask:
 
 def _wanted(cells: Mask, canvas: Canvas) -> npt.NDArray[np.int32]:
     """Integral image of the cells that any cover must paint: damage and its context."""
-    reach = 2 * -(-canvas.margin // CELL) + 1
-    return cv2.integral(cv2.dilate(cells.astype(np.uint8), np.ones((reach, reach), np.uint8)))
+    side = 2 * -(-canvas.margin // CELL) + 1
+    needed = cv2.dilate(cells.astype(np.uint8), np.ones((side, side), np.uint8))
+    return cv2.integral(needed).astype(np.int32, copy=False)
 
 
 def _extent(cells: Mask) -> Boxes:
@@ -109,7 +114,7 @@ def _extent(cells: Mask) -> Boxes:
 
 def _tight(damage: Mask, box: Boxes) -> Boxes:
     x0, y0, x1, y1 = box
-    return _extent(damage[y0:y1, x0:x1]) + (x0, y0, x0, y0)
+    return np.add(_extent(damage[y0:y1, x0:x1]), (x0, y0, x0, y0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +149,10 @@ class _Cutter:
         """The best two halves `(2, 4)`, or None for a single cell."""
         x0, y0, x1, y1 = box
         cells = self.cells[y0:y1, x0:x1]
-        ways = np.concatenate([_cuts(cells), _cuts(cells.T)[..., [1, 0, 3, 2]]]) + (x0, y0, x0, y0)
+        ways = np.concatenate([_cuts(cells), _cuts(cells.T)[..., [1, 0, 3, 2]]])
         if len(ways) == 0:
             return None
+        ways += (x0, y0, x0, y0)
         costs = self._price(ways.reshape(-1, 4))[0].reshape(-1, 2).sum(axis=1)
         areas = (ways[..., 2:] - ways[..., :2]).prod(axis=2) * CELL**2
         best: Boxes = ways[(costs + EVENNESS * np.abs(areas[:, 0] - areas[:, 1])).argmin()]
@@ -170,20 +176,31 @@ def _joined(boxes: Boxes, canvas: Canvas) -> Boxes:
     costs = canvas.price(boxes)[0]
     index = 0
     while index < len(boxes):
-        union = _union(boxes[index], boxes)
-        cost, fits = canvas.price(union)
-        gain = costs[index] + costs + canvas.overhead - cost
-        gain[index] = -1
-        good = np.flatnonzero(fits & (gain >= 0))
-        if len(good) == 0:
+        mate = _mate(index, boxes, costs, canvas)
+        if mate is None:
             index += 1
             continue
-        area = (union[good, 2:] - union[good, :2]).prod(axis=1)
-        mate = good[np.lexsort((area, -gain[good]))[0]]  # the most saved, then the smallest together
-        boxes[index], costs[index] = union[mate], cost[mate]
+        union = _union(boxes[index], boxes[mate : mate + 1])
+        boxes[index], costs[index] = union[0], canvas.price(union)[0][0]
         boxes, costs = np.delete(boxes, mate, axis=0), np.delete(costs, mate)
         index -= mate < index
     return boxes
+
+
+def _mate(index: int, boxes: Boxes, costs: npt.NDArray[np.float64], canvas: Canvas) -> int | None:
+    """The box that best shares a window with box `index`: the most saved, then the smallest together."""
+    (left, top), (right, bottom) = boxes[index, :2] - canvas.span, boxes[index, 2:] + canvas.span
+    x0, y0, x1, y1 = boxes.T
+    near = np.flatnonzero((x1 > left) & (y1 > top) & (x0 < right) & (y0 < bottom))
+    near = near[near != index]
+    union = _union(boxes[index], boxes[near])
+    cost, fits = canvas.price(union)
+    gain = costs[index] + costs[near] + canvas.overhead - cost
+    good = np.flatnonzero(fits & (gain >= 0))
+    if len(good) == 0:
+        return None
+    area = (union[good, 2:] - union[good, :2]).prod(axis=1)
+    return int(near[good[np.lexsort((area, -gain[good]))[0]]])
 
 
 def _union(box: Boxes, others: Boxes) -> Boxes:

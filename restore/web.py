@@ -17,6 +17,13 @@ from restore.errors import ErrorCode, ItemError
 
 CONNECT_SECONDS, READ_SECONDS = 5, 30
 
+_ASTRAY = (
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+    aiohttp.RedirectClientError,
+    aiohttp.TooManyRedirects,
+)
+
 
 class HttpStore:
     """Read-only. A version is the ETag, else what the server says of size and date."""
@@ -56,7 +63,7 @@ async def _answer(url: str) -> AsyncIterator[aiohttp.ClientResponse]:
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
         try:
             response = await session.get(url)
-        except (aiohttp.InvalidURL, aiohttp.TooManyRedirects) as error:
+        except _ASTRAY as error:
             raise PermissionError(errno.EACCES, "leads nowhere that may be read", url) from error
         async with response:
             _require_ok(response, url)

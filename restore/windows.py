@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from restore.tiles import MAX_DOWNSCALE, Canvas, cover
+from restore.tiles import DOWNSCALE_PRICE, MAX_SIDE, Canvas, cover
 
 Pixels = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -25,6 +26,8 @@ AREA_BOUND = 4
 """See `plan_windows`."""
 ALIKE = 1.1
 """Sizes that cost at most this many times the cheapest are chosen among by the context they give."""
+KNOWN = 0.1
+"""Share of known pixels that a window for the middle of a large hole must see."""
 SHARPNESS = 4
 """Power of the overlap weights: from 10% to 90% in about a quarter of the overlap, since averaging two
 different paintings over a long way would blur both."""
@@ -72,6 +75,9 @@ def plan_windows(
     The painted area is at most AREA_BOUND times the sum over the connected components of the damage of
     (box + 2 x context each way), for sized engines at least one whole size each; a test holds it to that.
 
+    Native crops are painted at their own size, but for one: tiles inside a hole so large that they see no
+    known pixel give way to one window round them all, painted as coarsely as it must be.
+
     Args:
         mask: bool `(H, W)`, True = damage, already dilated. No damage, no windows.
         context: known pixels wanted round the damage, px; at least `reach` + RIM are taken.
@@ -86,8 +92,11 @@ def plan_windows(
         return ()
     height, width = mask.shape
     canvas = Canvas(width, height, _margin(context, reach, sizes), sizes)
-    boxes = canvas.padded(cover(mask, canvas))
-    return tuple(sorted((_window(box, canvas) for box in boxes.tolist()), key=lambda w: (w.y, w.x)))
+    windows = [_window(box, canvas) for box in canvas.padded(cover(mask, canvas)).tolist()]
+    blind = {window for window in windows if mask[window.slices].all()}
+    if blind:
+        windows = [window for window in windows if window not in blind] + [_coarse(mask, blind, canvas)]
+    return tuple(sorted(windows, key=lambda window: (window.y, window.x)))
 
 
 def _margin(context: int, reach: int, sizes: tuple[tuple[int, int], ...] | None) -> int:
@@ -104,19 +113,22 @@ def _window(box: list[int], canvas: Canvas) -> Window:
     x0, y0, x1, y1 = box
     if canvas.sizes is None:
         return Window(x0, y0, x1 - x0, y1 - y0, x1 - x0, y1 - y0)
-    return _choose(
-        [window for size in canvas.sizes if (window := _sized(box, size, canvas)) is not None], box
+    windows = [_sized(box, size, canvas) for size in canvas.sizes]
+    spare = [min(window.width - (x1 - x0), window.height - (y1 - y0)) for window in windows]
+    costs = [_cost(window) for window in windows]
+    best = min(
+        (index for index, cost in enumerate(costs) if cost <= ALIKE * min(costs)),
+        key=lambda index: (abs(math.log(windows[index].scale)), -spare[index], costs[index]),
     )
+    return windows[best]
 
 
-def _sized(box: list[int], size: tuple[int, int], canvas: Canvas) -> Window | None:
-    """The window of one size that holds `box`, centred on it; None when it would shrink too much."""
+def _sized(box: list[int], size: tuple[int, int], canvas: Canvas) -> Window:
+    """The window of one size that holds `box`, centred on it."""
     x0, y0, x1, y1 = box
     fit = min(size[0] / (x1 - x0), size[1] / (y1 - y0))
-    if fit * MAX_DOWNSCALE < 1:
-        return None
-    enlarge = min(max(size[0] / canvas.width, size[1] / canvas.height, 1.0), MAX_UPSCALE, max(fit, 1.0))
-    scale = min(fit, enlarge if enlarge >= MIN_UPSCALE else 1.0)
+    enlarge = min(max(size[0] / canvas.width, size[1] / canvas.height), MAX_UPSCALE)
+    scale = min(fit, enlarge if min(fit, enlarge) >= MIN_UPSCALE else 1.0)
     x, width = _place(x0, x1, size[0] / scale, canvas.width)
     y, height = _place(y0, y1, size[1] / scale, canvas.height)
     return Window(x, y, width, height, *size)
@@ -128,20 +140,27 @@ def _place(low: int, high: int, length: float, frame: int) -> tuple[int, int]:
     return min(max((low + high - whole) // 2, 0), frame - whole), whole
 
 
-def _choose(windows: list[Window], box: list[int]) -> Window:
-    """Of the windows that cost about the least, the one nearest native scale, then with most context."""
+def _cost(window: Window) -> float:
+    return window.paint_width * window.paint_height / min(window.scale, 1.0) ** DOWNSCALE_PRICE
 
-    def cost(window: Window) -> float:
-        return window.paint_width * window.paint_height / min(window.scale, 1.0) ** 2
 
-    def spare(window: Window) -> int:
-        return min(window.width - (box[2] - box[0]), window.height - (box[3] - box[1]))
+def _coarse(mask: Mask, blind: Collection[Window], canvas: Canvas) -> Window:
+    """One window in the place of those that see no known pixel, grown until it sees some.
 
-    limit = ALIKE * min(map(cost, windows))
-    return min(
-        (window for window in windows if cost(window) <= limit),
-        key=lambda window: (abs(np.log(window.scale)), -spare(window), cost(window)),
-    )
+    Nothing can be painted from nothing: cv2.inpaint, for one, gives such a window back as it came.
+    """
+    x0, x1 = min(w.x for w in blind), max(w.x + w.width for w in blind)
+    y0, y1 = min(w.y for w in blind), max(w.y + w.height for w in blind)
+    while mask[y0:y1, x0:x1].mean() > 1 - KNOWN and (x1 - x0, y1 - y0) != (canvas.width, canvas.height):
+        step = max(x1 - x0, y1 - y0) // 8 + 1
+        x0, y0 = max(x0 - step, 0), max(y0 - step, 0)
+        x1, y1 = min(x1 + step, canvas.width), min(y1 + step, canvas.height)
+    window = _window([x0, y0, x1, y1], canvas)
+    shrink = max(1.0, max(window.width, window.height) / MAX_SIDE)
+    if canvas.sizes is not None or shrink == 1:
+        return window
+    width, height = (math.ceil(side / shrink) for side in (window.width, window.height))
+    return replace(window, paint_width=width, paint_height=height)
 
 
 def cut(pixels: Pixels, window: Window) -> Pixels:
@@ -220,32 +239,34 @@ def assemble(pixels: Pixels, zone: Mask, windows: Sequence[Window], patches: Seq
         A new array like `pixels`, equal to it outside `zone` bit for bit.
     """
     result = pixels.copy()
-    for first, window in enumerate(windows):
+    boxes = np.array([(w.x, w.y, w.x + w.width, w.y + w.height) for w in windows]).reshape(-1, 4)
+    for index, window in enumerate(windows):
+        rivals = _rivals(index, boxes)
         todo = zone[window.slices].copy()
-        for earlier in windows[:first]:
-            if (overlap := _overlap(earlier, window)) is not None:
-                todo[overlap] = False
-        result[window.slices][todo] = patches[first][todo]
         shared = np.zeros_like(todo)
-        rivals = [first]
-        for index in range(first + 1, len(windows)):
-            if (overlap := _overlap(windows[index], window)) is not None:
-                shared[overlap] = True
-                rivals.append(index)
-        y, x = np.nonzero(todo & shared)
-        if len(y):
-            result[y + window.y, x + window.x] = _mean(
-                y + window.y, x + window.x, [(windows[i], patches[i]) for i in rivals], pixels.shape
-            )
+        for rival in rivals:
+            overlap = _overlap(windows[rival], window)
+            todo[overlap] &= rival > index  # else done with the earlier window
+            shared[overlap] = True
+        result[window.slices][todo] = patches[index][todo]
+        rows, columns = np.nonzero(todo & shared)
+        later = [index, *(rival for rival in rivals if rival > index)]
+        y, x = rows + window.y, columns + window.x
+        result[y, x] = _mean(y, x, [(windows[i], patches[i]) for i in later], pixels.shape)
     return result
 
 
-def _overlap(one: Window, other: Window) -> tuple[slice, slice] | None:
+def _rivals(index: int, boxes: npt.NDArray[np.int64]) -> list[int]:
+    """The other boxes `(x0, y0, x1, y1)` that share pixels with box `index`."""
+    x0, y0, x1, y1 = boxes.T
+    crossing = (x1 > x0[index]) & (x0 < x1[index]) & (y1 > y0[index]) & (y0 < y1[index])
+    return [int(other) for other in np.flatnonzero(crossing) if other != index]
+
+
+def _overlap(one: Window, other: Window) -> tuple[slice, slice]:
     """Rows and columns of `other` that `one` covers too."""
     x0, x1 = max(one.x, other.x), min(one.x + one.width, other.x + other.width)
     y0, y1 = max(one.y, other.y), min(one.y + one.height, other.y + other.height)
-    if x0 >= x1 or y0 >= y1:
-        return None
     return slice(y0 - other.y, y1 - other.y), slice(x0 - other.x, x1 - other.x)
 
 
@@ -274,7 +295,7 @@ def _mean(
 
 
 def _ramp(start: int, length: int, frame: int) -> npt.NDArray[np.float64]:
-    """Weights `(length,)` in (0, 1] along one side: the distance to the nearer end that is not the frame's."""
+    """Weights `(length,)` in (0, 1] along one side, by the distance to the nearer end inside the frame."""
     distance = np.arange(length) + 0.5
     low = distance if start > 0 else np.full(length, float(length))
     high = distance[::-1] if start + length < frame else np.full(length, float(length))

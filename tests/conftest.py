@@ -8,8 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,11 +41,12 @@ class S3Server:
 
 
 @contextmanager
-def moto_server() -> Iterator[str]:
-    """A moto server of its own in another process; its endpoint."""
+def moto_server(**settings: str) -> Iterator[str]:
+    """A moto server of its own in another process, `settings` in its environment; its endpoint."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, env={**os.environ, **settings}, **quiet)
     try:
         _wait_for(port, process)
         yield f"http://127.0.0.1:{port}"
@@ -78,7 +79,8 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3Server]:
     """A real S3 server, its endpoint and credentials in the environment."""
-    with moto_server() as endpoint, pytest.MonkeyPatch.context() as patch:
+    # Short pages, so that a listing of some hundred objects has several.
+    with moto_server(MOTO_S3_DEFAULT_MAX_KEYS="100") as endpoint, pytest.MonkeyPatch.context() as patch:
         env = {
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_ACCESS_KEY_ID": "testing",
@@ -89,3 +91,9 @@ def s3() -> Iterator[S3Server]:
         for name, value in env.items():
             patch.setenv(name, value)
         yield S3Server(endpoint, env)
+
+
+@pytest.fixture(scope="session")
+def start_moto() -> Callable[..., AbstractContextManager[str]]:
+    """`moto_server`, for a test that needs a server with settings of its own."""
+    return moto_server

@@ -26,18 +26,7 @@ def picture(pixels: np.ndarray, *, mode: str | None = None, orientation: int = 1
     pixels = pixels.copy()
     pixels.flags.writeable = False
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    return Picture(
-        pixels=pixels,
-        mode=mode or MODES[channels],
-        format="png",
-        lossless=True,
-        orientation=orientation,
-        icc=None,
-        exif=None,
-        xmp=None,
-        dpi=None,
-        dropped=(),
-    )
+    return Picture(pixels, mode or MODES[channels], "png", True, orientation)
 
 
 def read(mask: Picture, *, polarity: str = "white_is_damage", threshold: int = 128, orientation: int = 1):
@@ -60,8 +49,8 @@ def test_a_value_at_the_threshold_is_white(threshold):
 
 
 def test_luma_is_pillows():
-    values = read_values(data.astronaut())
-    assert np.array_equal(values, np.asarray(Image.fromarray(data.astronaut()).convert("L")))
+    rgb = np.ascontiguousarray(data.astronaut()[100:250, 100:250])
+    assert np.array_equal(read_values(rgb), np.asarray(Image.fromarray(rgb).convert("L")))
 
 
 def read_values(rgb: np.ndarray) -> np.ndarray:
@@ -119,13 +108,17 @@ def test_another_size_is_refused_naming_both():
         damage_from(mask, (20, 30), 6, polarity="white_is_damage", threshold=128)
 
 
-@pytest.mark.parametrize(("mask_tag", "photo_tag", "accepted"), [(1, 6, True), (6, 6, True), (6, 1, False), (3, 8, False)])
+@pytest.mark.parametrize(
+    ("mask_tag", "photo_tag", "accepted"), [(1, 6, True), (6, 6, True), (6, 1, False), (3, 8, False)]
+)
 def test_only_an_upright_mask_or_one_with_the_photos_tag_is_accepted(mask_tag, photo_tag, accepted):
     mask = picture(np.zeros((4, 4), np.uint8), orientation=mask_tag)
     if accepted:
         assert not read(mask, orientation=photo_tag).any()
         return
-    with pytest.raises(ItemError, match=f"Orientation {mask_tag} but the photo carries {photo_tag}") as caught:
+    with pytest.raises(
+        ItemError, match=f"Orientation {mask_tag} but the photo carries {photo_tag}"
+    ) as caught:
         read(mask, orientation=photo_tag)
     assert caught.value.code == ErrorCode.MASK_UNREADABLE
 
@@ -149,7 +142,9 @@ def test_dilation_grows_by_an_ellipse_and_leaves_its_input(damage, kernel, itera
 def test_one_pixel_dilates_to_the_kernel():
     damage = np.zeros((9, 9), np.bool_)
     damage[4, 4] = True
-    assert np.array_equal(dilate(damage, 5, 1)[2:7, 2:7], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
+    assert np.array_equal(
+        dilate(damage, 5, 1)[2:7, 2:7], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    )
 
 
 def test_coverage_is_a_fraction():
@@ -163,17 +158,17 @@ def test_coverage_is_a_fraction():
 def test_a_stripe_is_as_thick_as_it_is_wide(width):
     damage = np.zeros((120, 200), np.bool_)
     damage[50 : 50 + width] = True
-    assert thickness(damage) == pytest.approx(width, rel=0.02)
-    assert thickness(np.ascontiguousarray(damage.T)) == pytest.approx(width, rel=0.02)
+    assert thickness(damage) == pytest.approx(width)
+    assert thickness(np.ascontiguousarray(damage.T)) == pytest.approx(width)
 
 
 def test_a_disc_is_as_thick_as_its_diameter_and_the_frames_border_is_not_known():
     y, x = np.mgrid[:101, :101]
     damage = (x - 50) ** 2 + (y - 50) ** 2 <= 30**2
-    assert thickness(damage) == pytest.approx(61, rel=0.03)
+    assert thickness(damage) == pytest.approx(61, rel=0.05)
     border = np.zeros((101, 101), np.bool_)
     border[:, :10] = True
-    assert thickness(border) == pytest.approx(19, rel=0.02)
+    assert thickness(border) == pytest.approx(19)
 
 
 def test_thickness_of_nothing_and_of_everything():

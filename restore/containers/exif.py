@@ -15,6 +15,7 @@ import numpy as np
 SHORT, LONG, RATIONAL, BYTE, UNDEFINED = 3, 4, 5, 1, 7
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 ORIENTATION, SAMPLES, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 277, 282, 283, 296
+STRIP_OFFSETS, STRIP_SIZES, TILE_OFFSETS, TILE_SIZES = 273, 279, 324, 325
 INK_SET, EXTRA_SAMPLES, SAMPLE_FORMAT = 332, 338, 339
 XMP, PHOTOSHOP, ICC_PROFILE, PHOTOSHOP_LAYERS = 700, 34377, 34675, 37724
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
@@ -24,32 +25,17 @@ SUBDIRECTORIES = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 
 # What says how a TIFF file's samples lie, or has a field of its own in a Picture: not EXIF.
 STRUCTURAL = frozenset(
-    [254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280, 281, 282, 283]
-    + [284, 288, 289, 290, 291, 292, 293, 296, 297, 301, *range(317, 326), 326, 327, 328, 330, 332, 333]
-    + [334, 336, 337, 338, 339, 340, 341, 342, 343, 346, 347, *range(512, 522), 529, 530, 531, 532, 559]
-    + [XMP, PHOTOSHOP, ICC_PROFILE, PHOTOSHOP_LAYERS]
+    (
+        *(*range(254, 260), *range(262, 267), 273, 274, *range(277, 285), *range(288, 294), 296, 297, 301),
+        *(*range(317, 329), *range(330, 348), *range(512, 522), *range(529, 533), 559),
+        *(XMP, PHOTOSHOP, ICC_PROFILE, PHOTOSHOP_LAYERS),
+    )
 )
 
 # Bytes of one value of each type, and of the part of it that byte order turns round.
-_UNIT = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 4,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 4,
-    11: 4,
-    12: 8,
-    13: 4,
-    16: 8,
-    17: 8,
-    18: 8,
-}
-_SIZE = {**_UNIT, 5: 8, 10: 8}
+_UNIT = dict.fromkeys((1, 2, 6, 7), 1) | dict.fromkeys((3, 8), 2) | dict.fromkeys((4, 5, 9, 10, 11, 13), 4)
+_UNIT |= dict.fromkeys((12, 16, 17, 18), 8)
+_SIZE = _UNIT | {5: 8, 10: 8}
 _NUMBERS = {1: "u1", 3: "<u2", 4: "<u4", 5: "<u4", 13: "<u4", 16: "<u8"}
 
 
@@ -168,18 +154,17 @@ def orientation_of(entries: Mapping[int, Entry]) -> int:
 def dpi_of(entries: Mapping[int, Entry]) -> tuple[float, float] | None:
     """Resolution in dots per inch, or None."""
     scale = {2: 1.0, 3: 2.54}.get(number(entries, RESOLUTION_UNIT, 2))
-    if scale is None or not {X_RESOLUTION, Y_RESOLUTION} <= entries.keys():
-        return None
-    pairs = [entries[tag].numbers() for tag in (X_RESOLUTION, Y_RESOLUTION)]
-    if any(len(pair) != 2 or 0 in pair for pair in pairs):
+    stated = [entries[tag] for tag in (X_RESOLUTION, Y_RESOLUTION) if tag in entries]
+    pairs = [entry.numbers() for entry in stated if entry.kind == RATIONAL]
+    if scale is None or len(pairs) != 2 or any(len(pair) != 2 or 0 in pair for pair in pairs):
         return None
     (x, x_per), (y, y_per) = pairs
     return x / x_per * scale, y / y_per * scale
 
 
 def number(entries: Mapping[int, Entry], tag: int, default: int) -> int:
-    """The first number of a tag."""
-    values = entries[tag].numbers() if tag in entries else []
+    """The first number of a tag, or `default` where it has none."""
+    values = entries[tag].numbers() if tag in entries and entries[tag].kind in _NUMBERS else []
     return values[0] if values else default
 
 
@@ -223,8 +208,8 @@ def resized(exif: bytes, width: int, height: int) -> bytes:
 
 def _overwrite(block: bytearray, layout: Layout, entries: Mapping[int, Entry], tag: int, value: int) -> None:
     entry = entries.get(tag)
-    if entry is not None and entry.count == 1 and entry.kind in (SHORT, LONG):
-        kind = "H" if entry.kind == SHORT else "L"
+    kind = {SHORT: "H", LONG: "L"}.get(entry.kind) if entry is not None and entry.count == 1 else None
+    if entry is not None and kind is not None and (kind == "L" or value < 1 << 16):
         struct.pack_into(layout.order + kind, block, entry.position + 8, value)
 
 

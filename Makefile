@@ -1,0 +1,37 @@
+# Everything a newcomer types. `make demo` and `make test` do all their set-up themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install demo test test-heavy bench lint lock clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+demo: install
+	$(BIN)/python -m jobs.demo
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest -m 'not heavy'
+
+test-heavy: install
+	$(BIN)/python -m pytest -m heavy
+
+bench: install
+	$(BIN)/python -m tests.bench
+
+# Renews constraints.txt from what is installed now.
+lock: install
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+
+clean:
+	rm -rf .venv demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

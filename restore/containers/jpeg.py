@@ -1,0 +1,94 @@
+"""JPEG marker segments (ITU-T T.81 annex B, JFIF 1.02, Exif 3.0, ICC.1 annex B.4, XMP part 3)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from restore.containers.surroundings import Surroundings
+
+_EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
+_SEGMENT = 65533  # payload of a segment
+
+
+def read(data: bytes) -> Surroundings:
+    """What the segments before the first scan say."""
+    exif = xmp = dpi = found = None
+    profile: dict[int, bytes] = {}
+    dropped, parts = [], 0
+    for marker, payload in segments(data):
+        if marker == 0xE0 and payload.startswith(b"JFIF\0") and len(payload) >= 12:
+            dpi = _jfif_dpi(payload)
+        elif marker == 0xE1 and payload.startswith(_EXIF) and exif is None:
+            exif = payload[len(_EXIF) :]
+        elif marker == 0xE1 and payload.startswith(_XMP):
+            xmp = payload[len(_XMP) :]
+        elif marker == 0xE2 and payload.startswith(_ICC) and len(payload) > len(_ICC) + 2:
+            parts, profile[payload[12]] = payload[13], payload[14:]
+        elif marker == 0xED and b"8BIM\x04\x04" in payload:
+            dropped.append("iptc")
+        elif marker == 0xFE:
+            dropped.append("comment")
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and payload[:1] != b"\x08":
+            found = f"JPEG of {payload[0]} bits a sample" if payload else None
+    if sorted(profile) != list(range(1, parts + 1)):
+        dropped, profile = [*dropped, "icc"], {}
+    icc = b"".join(profile[part] for part in sorted(profile)) or None
+    names = tuple(dict.fromkeys(dropped))
+    return Surroundings(icc, exif, xmp, dpi, lossless=False, found=found, dropped=names)
+
+
+def segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Marker and payload of each segment before the first scan."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker in (0xD9, 0xDA):
+            return
+        (size,) = struct.unpack_from(">H", data, at + 2)
+        yield marker, data[at + 4 : at + 2 + size]
+        at += 2 + size
+
+
+def _jfif_dpi(payload: bytes) -> tuple[float, float] | None:
+    unit, x, y = struct.unpack_from(">BHH", payload, 7)
+    scale = {1: 1.0, 2: 2.54}.get(unit)
+    return (x * scale, y * scale) if scale and x and y else None
+
+
+def embed(data: bytes, around: Surroundings) -> tuple[bytes, tuple[str, ...]]:
+    """`data` with the metadata put before its first segment, and what is too large for segments."""
+    dropped = []
+    x, y = (round(value) for value in around.dpi or (1, 1))
+    unit = bool(around.dpi)
+    if not 1 <= min(x, y) <= max(x, y) <= 65535:
+        x, y, unit = 1, 1, False
+        dropped.append("dpi")
+    before = [_segment(0xE0, struct.pack(">5s2BB2H2B", b"JFIF", 1, 2, unit, x, y, 0, 0))]
+    for name, mark, value in (("exif", _EXIF, around.exif), ("xmp", _XMP, around.xmp)):
+        if value and len(mark) + len(value) > _SEGMENT:
+            dropped.append(name)
+        elif value:
+            before.append(_segment(0xE1, mark + value))
+    icc, room = around.icc or b"", _SEGMENT - len(_ICC) - 2
+    parts = [icc[at : at + room] for at in range(0, len(icc), room)]
+    if len(parts) > 255:
+        dropped.append("icc")
+    else:
+        numbered = enumerate(parts, 1)
+        before += [_segment(0xE2, _ICC + bytes([part, len(parts)]) + value) for part, value in numbered]
+    return b"".join([data[:2], *before, _without_jfif(data)]), tuple(dropped)
+
+
+def _segment(marker: int, payload: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
+
+
+def _without_jfif(data: bytes) -> memoryview:
+    start = 2
+    if data[2:4] == b"\xff\xe0":
+        start = 4 + int.from_bytes(data[4:6], "big")
+    return memoryview(data)[start:]

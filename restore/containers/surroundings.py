@@ -1,0 +1,33 @@
+"""What a file says about its pixels besides the pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Format = Literal["jpeg", "png", "tiff", "webp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a file says about its pixels besides the pixels.
+
+    Attributes:
+        exif: a TIFF structure, without the "Exif" marker that JPEG puts before it.
+        lossless: whether the file's compression kept every sample.
+        animated: whether it holds several frames.
+        palette: whether samples are indices of colours.
+        found: a sample kind that is not accepted, in words; None when there is nothing against it.
+        dropped: what a Picture has no place for, or what was broken.
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    orientation: int = 1
+    lossless: bool = True
+    animated: bool = False
+    palette: bool = False
+    found: str | None = None
+    dropped: tuple[str, ...] = ()

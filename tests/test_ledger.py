@@ -1,0 +1,197 @@
+"""Ledger: when parts are written, what their row ids are, and when a run is stopped."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from restore.errors import BudgetSpent, EngineError, LeaseHeld
+from restore.lease import take
+from restore.ledger import Ledger, Tally, collect, write_plan, write_record
+from restore.outcome import Figures, Outcome, outcome_schema, outcomes_table
+from restore.storage import OutStore
+
+RUN = "20260101T000000Z-000001"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def rows(count: int, code: str | None = None, start: int = 0, psnr: float | None = None) -> pa.Table:
+    return outcomes_table(
+        [
+            Outcome(
+                item_id=f"p{start + n}",
+                run_id=RUN,
+                status="failed" if code else "restored",
+                error_code=code,
+                error_message=f"{code}: p{start + n}" if code else None,
+                work_key="k",
+                reason="new",
+                image="/a.png",
+                recipe_hash="r",
+                pipeline_version=1,
+                started_at=datetime.now(UTC),
+                software_version="0",
+                figures=Figures(psnr=psnr, ssim=None if psnr is None else 0.5),
+                extra={"x_box": "12"},
+            )
+            for n in range(count)
+        ],
+        ["x_box"],
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> OutStore:
+    return OutStore.open(str(tmp_path / "out"))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(store: OutStore, clock: Clock) -> Iterator[Ledger]:
+    with take(store) as lease:
+        yield Ledger(store, lease, RUN, ["x_box"], max_failed=0.2, clock=clock)
+
+
+def part(store: OutStore, number: int) -> pa.Table:
+    data = store.read(f"metadata/run={RUN}/part-{number:05d}.parquet")
+    return pq.ParquetFile(io.BytesIO(data)).read()
+
+
+def test_parts_come_at_3_s_then_at_doubling_intervals_to_60_s(ledger: Ledger, clock: Clock) -> None:
+    waits = []
+    for number in range(7):
+        ledger.add(rows(1, start=number))
+        began = clock.now
+        while len(ledger.parts) == number:
+            clock.now += 0.5
+            ledger.tick()
+        waits.append(clock.now - began)
+    assert waits == [3, 6, 12, 24, 48, 60, 60]
+
+
+def test_a_part_is_due_at_20_000_rows(ledger: Ledger, store: OutStore) -> None:
+    for start in range(0, 20_000, 5_000):
+        assert not ledger.parts
+        ledger.add(rows(5_000, start=start))
+    assert part(store, 0).num_rows == 20_000
+
+
+def test_row_ids_are_unique_and_in_the_order_of_time(ledger: Ledger, store: OutStore) -> None:
+    ledger.add(rows(3))
+    ledger.commit()
+    ledger.add(rows(2, start=3))
+    ledger.commit()
+    ids = [*part(store, 0)["row_id"].to_pylist(), *part(store, 1)["row_id"].to_pylist()]
+    assert ids == sorted(set(ids)) and ids[0] == "000001-00000-000000"
+    assert part(store, 0).schema.equals(outcome_schema(["x_box"]))
+    assert part(store, 0)["x_box"].to_pylist() == ["12"] * 3
+
+
+def test_twenty_first_failures_alike_stop_the_run_and_are_not_recorded(ledger: Ledger, clock: Clock) -> None:
+    ledger.add(rows(19, "storage_denied"))
+    clock.now += 100
+    ledger.tick()
+    assert not ledger.parts, "held back: they may tell of a broken world"
+    with pytest.raises(BudgetSpent, match="storage_denied") as caught:
+        ledger.add(rows(1, "storage_denied", start=19))
+    assert caught.value.exit_code == 4
+    ledger.close()
+    assert not ledger.parts
+
+
+def test_failures_alike_of_a_run_that_comes_to_its_end_are_recorded(ledger: Ledger) -> None:
+    assert collect(iter([rows(5, "image_unreadable")]), ledger, lambda tally: None, threading.Event())
+    assert ledger.committed == 5
+
+
+def test_failures_of_several_kinds_are_no_broken_world(ledger: Ledger) -> None:
+    ledger.add(rows(10, "image_unreadable"))
+    ledger.add(rows(15, "mask_not_found", start=10))
+    ledger.commit()
+    assert ledger.committed == 25
+
+
+def test_the_budget_is_judged_after_fifty_rows(ledger: Ledger) -> None:
+    ledger.add(rows(30))
+    ledger.add(rows(19, "image_unreadable", start=30))
+    with pytest.raises(BudgetSpent, match=r"20 of 50 .*image_unreadable 20.*--max-failed 0\.2"):
+        ledger.add(rows(1, "image_unreadable", start=49))
+    assert ledger.committed == 50
+
+
+def test_a_fifth_may_fail(ledger: Ledger) -> None:
+    ledger.add(rows(80))
+    ledger.add(rows(20, "image_unreadable", start=80))
+    assert ledger.tally.failed == 20
+
+
+def test_a_part_under_a_taken_name_is_never_replaced(ledger: Ledger, store: OutStore) -> None:
+    store.create(f"metadata/run={RUN}/part-00000.parquet", b"another writer's")
+    ledger.add(rows(1))
+    with pytest.raises(LeaseHeld):
+        ledger.commit()
+    assert store.read(f"metadata/run={RUN}/part-00000.parquet") == b"another writer's"
+
+
+def test_the_tally_counts_and_averages(ledger: Ledger) -> None:
+    ledger.add(rows(2, psnr=30.0))
+    ledger.add(rows(1, "mask_full", start=2))
+    tally = ledger.tally
+    assert (tally.attempted, tally.failed, tally.referenced, tally.psnr) == (3, 1, 2, 60.0)
+    assert tally.codes == {"mask_full": 1}
+
+
+def test_a_stop_commits_what_came_though_the_stream_hangs(ledger: Ledger) -> None:
+    stop, release = threading.Event(), threading.Event()
+
+    def stream() -> Iterator[pa.Table]:
+        yield rows(4)
+        stop.set()
+        release.wait(30)
+
+    began = time.monotonic()
+    assert collect(stream(), ledger, lambda tally: None, stop) is False
+    release.set()
+    assert time.monotonic() - began < 3
+    assert ledger.committed == 4
+
+
+def test_a_broken_world_is_raised_after_committing_what_came(ledger: Ledger) -> None:
+    def stream() -> Iterator[pa.Table]:
+        yield rows(4)
+        raise EngineError("the GPU fell off")
+
+    with pytest.raises(EngineError, match="fell off"):
+        collect(stream(), ledger, lambda tally: None, threading.Event())
+    assert ledger.committed == 4
+
+
+def test_plan_and_record_are_created_once(store: OutStore) -> None:
+    path = write_plan(store, RUN, pa.table({"item_id": ["a"]}))
+    assert path == f"plans/{RUN}.parquet" and store.read(path)[:4] == b"PAR1"
+    write_record(store, RUN, {"verdict": "complete", "ü": 1})
+    assert json.loads(store.read(f"runs/{RUN}.json")) == {"verdict": "complete", "ü": 1}
+
+
+def test_an_empty_tally_is_no_failure() -> None:
+    assert not Tally().only_alike_failures

@@ -1,0 +1,288 @@
+"""Photo: one photo's whole way on real pictures, without Ray."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image, ImageOps
+from skimage import data
+
+from restore import codec, engines, identity, photo
+from restore.engines import Painted, Task
+from restore.errors import ErrorCode, ItemError
+from restore.item import Item
+from restore.outcome import Outcome
+from restore.recipe import Recipe
+from restore.storage import AccessPolicy, OutStore
+
+KEY = "0123456789abcdef"
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> photo.Job:
+    return photo.Job(
+        run_id="run",
+        recipe=Recipe(),
+        auto="telea",
+        engine_hashes={name: identity.classical_hash() for name in ("auto", "telea", "ns")},
+        store=OutStore.open(str(tmp_path / "out")),
+        access=AccessPolicy((str(tmp_path / "in"),)),
+        software_version="0",
+    )
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    return folder
+
+
+def scratch(shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """A crease across and a speck: 255 = damage."""
+    mask = np.zeros(shape, np.uint8)
+    cv2.line(mask, (40, 30), (shape[1] - 60, shape[0] // 2), 255, 3)
+    cv2.circle(mask, (shape[1] // 3, shape[0] - 60), 6, 255, -1)
+    return mask
+
+
+def save(path: Path, pixels: npt.NDArray[np.generic], **options: object) -> str:
+    Image.fromarray(pixels).save(path, **options)
+    return str(path)
+
+
+def restore(item: Item, job: photo.Job) -> Outcome:
+    prepared = photo.prepare(item, job)
+    painted = photo.paint([prepared], engines.build(["telea", "ns"]), 8)[0]
+    return painted if isinstance(painted, Outcome) else photo.finish(painted, job)
+
+
+def output(outcome: Outcome, job: photo.Job) -> bytes:
+    assert outcome.output is not None
+    return job.store.read(outcome.output)
+
+
+def test_a_photo_is_restored_and_its_row_tells_all(inputs: Path, job: photo.Job) -> None:
+    truth = data.astronaut()
+    mask = scratch(truth.shape[:2])
+    damaged = np.where(mask[..., None] > 0, np.uint8(255), truth)
+    item = Item(
+        item_id="nasa/astronaut",
+        image=save(inputs / "a.png", damaged),
+        mask=save(inputs / "m.png", mask),
+        reference=save(inputs / "t.png", truth),
+        work_key=KEY,
+        extra={"x_title": "Eileen Collins"},
+    )
+    outcome = restore(item, job)
+    assert (outcome.status, outcome.error_message) == ("restored", None)
+    assert outcome.output == "images/nasa/astronaut.0123456789ab.png"
+    stored = output(outcome, job)
+    assert outcome.output_sha256 == identity.sha256_bytes(stored) and outcome.output_bytes == len(stored)
+    pixels = np.asarray(Image.open(io.BytesIO(stored)))
+    far = cv2.dilate(mask, np.ones((13, 13), np.uint8)) == 0  # kernel 5 and feather 4 reach 6 px
+    assert np.array_equal(pixels[far], damaged[far])
+    hole = mask > 0
+    error = np.abs(pixels[hole].astype(int) - truth[hole]).mean()
+    assert error < np.abs(damaged[hole].astype(int) - truth[hole]).mean() / 4
+    assert (outcome.proof, outcome.changed_outside_mask) == ("exact", 0)
+    assert (outcome.width, outcome.height, outcome.bit_depth, outcome.color_mode) == (512, 512, 8, "RGB")
+    assert outcome.mask_coverage == pytest.approx(hole.mean())
+    assert outcome.figures.psnr is not None and outcome.figures.psnr > 20
+    assert outcome.figures.ssim is not None and outcome.figures.seam is not None
+    assert outcome.engine == "telea" and outcome.extra == {"x_title": "Eileen Collins"}
+    assert outcome.windows and outcome.seconds.finish > 0 and outcome.attempts == 1
+
+
+def test_a_16_bit_gray_tiff_stays_one(inputs: Path, job: photo.Job) -> None:
+    truth = data.camera().astype(np.uint16) * 257 + 3
+    mask = scratch(truth.shape)
+    damaged = np.where(mask > 0, np.uint16(65535), truth)
+    item = Item("c", save(inputs / "c.tif", damaged), KEY, mask=save(inputs / "m.png", mask))
+    outcome = restore(item, job)
+    assert outcome.status == "restored" and outcome.bit_depth == 16 and outcome.color_mode == "L"
+    pixels = np.asarray(Image.open(io.BytesIO(output(outcome, job))))
+    assert pixels.dtype == np.uint16
+    far = cv2.dilate(mask, np.ones((13, 13), np.uint8)) == 0
+    assert np.array_equal(pixels[far], damaged[far])
+
+
+def test_a_jpeg_rotated_by_exif_is_restored_upright_as_png(inputs: Path, job: photo.Job) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(inputs / "r.jpg", data.coffee(), exif=exif, quality=92)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(path)))
+    mask = scratch(upright.shape[:2])
+    outcome = restore(Item("r", path, KEY, mask=save(inputs / "m.png", mask)), job)
+    assert outcome.output is not None and outcome.output.endswith(".png")
+    stored = Image.open(io.BytesIO(output(outcome, job)))
+    pixels = np.asarray(ImageOps.exif_transpose(stored))
+    far = cv2.dilate(mask, np.ones((13, 13), np.uint8)) == 0
+    assert np.array_equal(pixels[far], upright[far])
+
+
+def test_nothing_to_repair_is_copied_byte_for_byte(inputs: Path, job: photo.Job) -> None:
+    path = save(inputs / "a.jpg", data.coffee(), quality=90)
+    blank = save(inputs / "m.png", np.zeros(data.coffee().shape[:2], np.uint8))
+    outcome = restore(Item("a", path, KEY, mask=blank), job)
+    assert (outcome.status, outcome.output) == ("copied", "images/a.0123456789ab.jpg")
+    assert output(outcome, job) == Path(path).read_bytes()
+    assert outcome.proof == "exact" and outcome.changed_outside_mask == 0
+
+
+def test_the_failures_of_a_photo_are_typed_rows(inputs: Path, job: photo.Job, tmp_path: Path) -> None:
+    good = save(inputs / "a.png", data.astronaut())
+    mask = save(inputs / "m.png", scratch((512, 512)))
+    full = save(inputs / "full.png", np.full((512, 512), 255, np.uint8))
+    small = save(inputs / "small.png", scratch((256, 256)))
+    ones = save(inputs / "ones.png", (scratch((512, 512)) > 0).astype(np.uint8))
+    (inputs / "cut.png").write_bytes(Path(good).read_bytes()[:20_000])
+    (inputs / "text.png").write_text("<html>not found</html>")
+    secret = save(tmp_path / "secret.png", data.astronaut())
+    (inputs / "link.png").symlink_to(secret)
+    cases = {
+        ErrorCode.IMAGE_NOT_FOUND: Item("a", str(inputs / "none.png"), KEY, mask=mask),
+        ErrorCode.IMAGE_UNREADABLE: Item("a", str(inputs / "cut.png"), KEY, mask=mask),
+        ErrorCode.UNSUPPORTED_FORMAT: Item("a", str(inputs / "text.png"), KEY, mask=mask),
+        ErrorCode.MASK_NOT_FOUND: Item("a", good, KEY, mask=str(inputs / "none.png")),
+        ErrorCode.MASK_UNREADABLE: Item("a", good, KEY, mask=ones),
+        ErrorCode.MASK_SIZE_MISMATCH: Item("a", good, KEY, mask=small),
+        ErrorCode.MASK_FULL: Item("a", good, KEY, mask=full),
+        ErrorCode.STORAGE_DENIED: Item("a", str(inputs / "link.png"), KEY, mask=mask),
+        ErrorCode.CHANGED_DURING_RUN: Item("a", good, KEY, mask=mask, image_version="1-1"),
+        ErrorCode.INVALID_ROW: Item("a", good, KEY, mask=mask, overrides='{"feather":"soft"}'),
+    }
+    for code, item in cases.items():
+        outcome = restore(item, job)
+        assert (outcome.status, outcome.error_code) == ("failed", code), outcome.error_message
+        assert outcome.error_message and outcome.output is None
+
+
+def test_no_mask_is_copied_only_when_asked(inputs: Path, job: photo.Job) -> None:
+    item = Item("a", save(inputs / "a.png", data.astronaut()), KEY)
+    assert restore(item, job).error_code == ErrorCode.MASK_NOT_FOUND
+    assert restore(item, replace(job, copy_unmasked=True)).status == "copied"
+
+
+def test_too_many_megapixels_are_refused(inputs: Path, job: photo.Job) -> None:
+    item = Item("a", save(inputs / "a.png", data.astronaut()), KEY)
+    assert restore(item, replace(job, max_megapixels=0.2)).error_code == ErrorCode.IMAGE_TOO_LARGE
+
+
+def test_the_picture_of_a_killed_run_is_adopted(inputs: Path, job: photo.Job) -> None:
+    mask = save(inputs / "m.png", scratch((512, 512)))
+    item = Item("a", save(inputs / "a.png", data.astronaut()), KEY, mask=mask)
+    first, second = restore(item, job), restore(item, job)
+    assert second.status == "restored" and second.output_sha256 == first.output_sha256
+
+
+def test_another_picture_under_our_name_is_never_replaced(inputs: Path, job: photo.Job) -> None:
+    mask = save(inputs / "m.png", scratch((512, 512)))
+    item = Item("a", save(inputs / "a.png", data.astronaut()), KEY, mask=mask)
+    other = codec.encode(codec.decode(Path(item.image).read_bytes()), "png", 95).data
+    job.store.create("images/a.0123456789ab.png", other)
+    assert restore(item, job).error_code == ErrorCode.VERIFY_FAILED
+    job2 = replace(job, run_id="r2")
+    assert restore(replace(item, item_id="b"), job2).status == "restored"
+    assert job.store.read("images/a.0123456789ab.png") == other
+
+
+def test_a_large_source_is_fetched_again_and_must_be_the_same(
+    inputs: Path, job: photo.Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photo, "CARRY_LIMIT", 1000)
+    path = Path(save(inputs / "a.png", data.astronaut()))
+    item = Item("a", str(path), KEY, mask=save(inputs / "m.png", scratch((512, 512))))
+    prepared = photo.prepare(item, job)
+    assert isinstance(prepared, photo.Prepared) and prepared.source.data is None
+    painted = photo.paint([prepared], engines.build(["telea"]), 8)[0]
+    assert isinstance(painted, photo.Repainted)
+    assert photo.finish(painted, job).status == "restored"
+    path.write_bytes(path.read_bytes() + b" ")
+    assert photo.finish(painted, job).error_code == ErrorCode.CHANGED_DURING_RUN
+
+
+def test_lossy_output_says_so(inputs: Path, job: photo.Job) -> None:
+    mask = save(inputs / "m.png", scratch((512, 512)))
+    item = Item(
+        "a", save(inputs / "a.png", data.astronaut()), KEY, mask=mask, overrides='{"output_format":"jpeg"}'
+    )
+    outcome = restore(item, job)
+    assert outcome.status == "restored" and outcome.proof == "lossy"
+    assert outcome.changed_outside_mask is not None and outcome.changed_outside_mask > 0
+
+
+class Recorder:
+    """An engine that returns its windows and remembers how it was called."""
+
+    sizes = None
+
+    def __init__(self) -> None:
+        self.calls: list[list[Task]] = []
+
+    def paint(self, tasks: object) -> list[Painted | ItemError]:
+        batch = list(tasks)  # type: ignore[call-overload]
+        self.calls.append(batch)
+        return [
+            ItemError(ErrorCode.OUT_OF_MEMORY, "too big")
+            if task.sampler.prompt == "huge"
+            else Painted(task.window.copy(), (f"batch {len(batch)}",))
+            for task in batch
+        ]
+
+
+def prepared_photo(inputs: Path, job: photo.Job, name: str, overrides: str = "{}") -> photo.Prepared:
+    mask = np.zeros((600, 600), np.uint8)
+    mask[300:304, 300:304] = 255
+    pixels = np.random.default_rng(len(name)).integers(0, 255, (600, 600, 3), np.uint8)
+    item = Item(
+        name,
+        save(inputs / f"{name}.png", pixels),
+        KEY,
+        mask=save(inputs / f"{name}-m.png", mask),
+        overrides=overrides,
+    )
+    prepared = photo.prepare(item, job)
+    assert isinstance(prepared, photo.Prepared)
+    return prepared
+
+
+def test_windows_of_several_photos_share_a_call_if_they_are_alike(inputs: Path, job: photo.Job) -> None:
+    engine = Recorder()
+    photos = [
+        prepared_photo(inputs, job, "a"),
+        prepared_photo(inputs, job, "b", '{"prompt":"a face","guidance_scale":3.0}'),
+        prepared_photo(inputs, job, "c", '{"num_inference_steps":20}'),
+        prepared_photo(inputs, job, "d"),
+    ]
+    done = photo.paint(photos, {"telea": engine}, 2)
+    assert [len(call) for call in engine.calls] == [2, 1, 1]
+    assert [value.item.item_id for value in done if isinstance(value, photo.Repainted)] == list("abcd")
+    assert all(
+        np.array_equal(value.painted[0], prepared.tasks[0].window)
+        for value, prepared in zip(done, photos, strict=True)
+        if isinstance(value, photo.Repainted)
+    )
+
+
+def test_a_window_that_fails_alone_fails_its_photo_alone(inputs: Path, job: photo.Job) -> None:
+    photos = [
+        prepared_photo(inputs, job, "a"),
+        prepared_photo(inputs, job, "b", '{"prompt":"huge"}'),
+    ]
+    good, bad = photo.paint(photos, {"telea": Recorder()}, 8)
+    assert isinstance(good, photo.Repainted) and good.facts.engine_steps == ("batch 2",)
+    assert isinstance(bad, Outcome) and bad.error_code == ErrorCode.OUT_OF_MEMORY
+
+
+def test_a_failed_photo_passes_paint_untouched(inputs: Path, job: photo.Job) -> None:
+    failed = photo.prepare(Item("a", str(inputs / "none.png"), KEY), job)
+    engine = Recorder()
+    assert photo.paint([failed], {"telea": engine}, 8) == [failed]
+    assert engine.calls == []

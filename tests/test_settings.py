@@ -1,0 +1,76 @@
+"""Settings: the command line is derived from them, and frozen here."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.settings import RestoreSettings, parse
+from restore.errors import UsageError
+
+OPTIONS = {
+    "--manifest",
+    "--output",
+    "--recipe",
+    "--set",
+    "--profile",
+    "--limit",
+    "--batch-size",
+    "--retry-failed",
+    "--dry-run",
+    "--max-failed",
+    "--copy-unmasked",
+    "--allow-root",
+    "--allow-http",
+    "--max-megapixels",
+}
+
+
+def parsed(*argv: str) -> RestoreSettings:
+    return parse(RestoreSettings, "job", "A job.", ["--manifest", "m", "--output", "o", *argv])
+
+
+def test_the_options_are_these(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(RestoreSettings, "job", "A job.", ["--help"])
+    words = capsys.readouterr().out.replace(",", " ").replace("[", " ").replace("]", " ").split()
+    assert {word for word in words if word.startswith("--")} == OPTIONS | {"--help"}
+
+
+def test_defaults() -> None:
+    assert parsed() == RestoreSettings(manifest="m", output="o")
+
+
+def test_every_option_reaches_its_setting() -> None:
+    settings = parsed(
+        *("--set", "feather=8", "quality=90", "--set", "seed=3", "--allow-root", "/a", "/b", "--limit", "5"),
+        *("--batch-size", "2", "--max-failed", "0.5", "--max-megapixels", "100", "--profile", "gpu"),
+        *("--retry-failed", "--dry-run", "--copy-unmasked", "--allow-http", "--recipe", "r.toml"),
+    )
+    assert settings.set == ("feather=8", "quality=90", "seed=3")
+    assert settings.allow_root == ("/a", "/b")
+    assert (settings.limit, settings.batch_size, settings.max_failed) == (5, 2, 0.5)
+    assert settings.retry_failed and settings.dry_run and settings.copy_unmasked and settings.allow_http
+    assert (settings.recipe, settings.profile, settings.max_megapixels) == ("r.toml", "gpu", 100.0)
+
+
+@pytest.mark.parametrize(
+    "argv", [["--lim", "5"], ["--limit", "x"], ["--profile", "moon"], ["--unknown"], ["--max-failed", "lots"]]
+)
+def test_a_bad_command_line_ends_with_2(argv: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parsed(*argv)
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--limit", "-1"], "--limit -1"),
+        (["--batch-size", "0"], "--batch-size 0"),
+        (["--max-failed", "2"], "--max-failed 2"),
+        (["--max-megapixels", "0"], "--max-megapixels 0"),
+    ],
+)
+def test_a_number_out_of_range_is_named(argv: list[str], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        parsed(*argv)
