@@ -43,7 +43,9 @@ class RestoreSettings:
     def __post_init__(self) -> None:
         """Raises UsageError for a number out of its range."""
         _require(self.limit is None or self.limit >= 0, "--limit", self.limit, "0 or more")
-        _require(self.batch_size is None or self.batch_size >= 1, "--batch-size", self.batch_size, "1 or more")
+        _require(
+            self.batch_size is None or self.batch_size >= 1, "--batch-size", self.batch_size, "1 or more"
+        )
         _require(0 <= self.max_failed <= 1, "--max-failed", self.max_failed, "a fraction from 0 to 1")
         _require(self.max_megapixels > 0, "--max-megapixels", self.max_megapixels, "more than 0")
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from manifests import sql
 from manifests.committed import SUCCESS, Rows
 from restore.errors import ErrorCode
-from restore.identity import PIPELINE_VERSION, canonical
+from restore.identity import PIPELINE_VERSION
 from restore.item import EXTRA_PREFIX, PLAN_SCHEMA
 
 RETRIED = (ErrorCode.STORAGE_DENIED, ErrorCode.STORAGE_UNAVAILABLE, ErrorCode.CHANGED_DURING_RUN)
@@ -65,23 +65,22 @@ def plan(
         con.register("manifest", wanted)
         con.register("committed", committed)
         con.execute(_open_rows(recipe_hash, _engine_hash(engine_hashes, engine)))
-        con.execute(_history(recipe_hash))
+        con.execute(HISTORY)
         con.execute(_decided(retry_failed))
         todo = _todo(con, extra, limit)
         return Plan(todo, _reused(con, extra), _counts(con, todo))
 
 
-def work_key(recipe_hash: str, engine_hash: str) -> str:
-    """SQL of `restore.identity.work_key`, from the columns of a manifest.
-
-    Args:
-        engine_hash: an SQL expression.
-    """
-    inputs = f"{sql.json_text('image_version')} || ',' || {sql.json_text('mask_version')}"
-    return (
-        f"sha256('[\"v1\",' || {inputs} || {sql.text(',' + canonical(recipe_hash) + ',')} || overrides"
-        f" || ',{PIPELINE_VERSION},' || {sql.json_text(engine_hash)} || ']')"
-    )
+def work_key() -> str:
+    """SQL of `restore.identity.work_key`, from columns named as its arguments and `pipeline_version`."""
+    members = [
+        "'\"v1\"'",
+        *map(sql.json_text, ("image_version", "mask_version", "recipe_hash")),
+        "overrides",  # canonical JSON already
+        "pipeline_version",
+        sql.json_text("engine_hash"),
+    ]
+    return "sha256('[' || " + " || ',' || ".join(members) + " || ']')"
 
 
 def _engine_hash(hashes: Mapping[str, str], engine: str) -> str:
@@ -96,44 +95,48 @@ def _engine_hash(hashes: Mapping[str, str], engine: str) -> str:
 
 
 def _open_rows(recipe_hash: str, engine_hash: str) -> str:
-    """Rows whose wanted picture is not the item's current one: in a nightly run, a few of millions.
+    """Rows worth a closer look: all but those whose current picture was made from the same inputs.
 
-    Keys are matched within an item only: equal files have equal ETags, and so equal keys, but names
-    and seeds come from the item.
+    In a nightly run that leaves a few of millions, and only these are given a work key: sha256 costs
+    more than the rest of the query. The 64-bit hash of the inputs is compared within an item only.
     """
+    inputs = "image_version, mask_version, overrides, recipe_hash, engine_hash, pipeline_version"
     return f"""
         CREATE TEMP TABLE open AS
         WITH wanted AS (
             SELECT row, item_id, image_version, mask_version, overrides,
                 image_pinned OR mask_pinned AS pinned,
+                {sql.text(recipe_hash)} AS recipe_hash,
                 {engine_hash} AS engine_hash,
-                {work_key(recipe_hash, engine_hash)} AS work_key
+                {PIPELINE_VERSION}::INTEGER AS pipeline_version,
+                hash({inputs}) AS inputs
             FROM manifest
         ), current AS (
-            SELECT item_id, arg_max(work_key, row_id) AS work_key
+            SELECT item_id, arg_max(hash({inputs}), row_id) AS inputs
             FROM committed WHERE status IN {sql.texts(SUCCESS)} GROUP BY item_id
         )
-        SELECT * FROM wanted ANTI JOIN current USING (item_id, work_key)
+        SELECT wanted.* EXCLUDE (inputs), {work_key()} AS work_key
+        FROM wanted ANTI JOIN current USING (item_id, inputs)
     """
 
 
-def _history(recipe_hash: str) -> str:
-    """All that ever became of the open rows, each compared with what is wanted now."""
-    return f"""
-        CREATE TEMP TABLE history AS
-        SELECT row, row_id, status IN {sql.texts(SUCCESS)} AS success, error_code,
-            past.work_key = open.work_key AS same,
-            CASE
-                WHEN past.image_version IS DISTINCT FROM open.image_version THEN 'image_changed'
-                WHEN past.mask_version IS DISTINCT FROM open.mask_version THEN 'mask_changed'
-                WHEN past.recipe_hash <> {sql.text(recipe_hash)} THEN 'recipe_changed'
-                WHEN past.overrides <> open.overrides THEN 'overrides_changed'
-                WHEN past.engine_hash IS DISTINCT FROM open.engine_hash THEN 'engine_changed'
-                WHEN past.pipeline_version <> {PIPELINE_VERSION} THEN 'pipeline_changed'
-                ELSE 'new'
-            END AS difference
-        FROM committed AS past JOIN open USING (item_id)
-    """
+# All that ever became of the open rows, each compared with what is wanted now. Keys are matched within an
+# item: equal files have equal ETags, and so equal keys, but names and seeds come from the item.
+HISTORY = f"""
+    CREATE TEMP TABLE history AS
+    SELECT row, row_id, status IN {sql.texts(SUCCESS)} AS success, error_code,
+        past.work_key = open.work_key AS same,
+        CASE
+            WHEN past.image_version IS DISTINCT FROM open.image_version THEN 'image_changed'
+            WHEN past.mask_version IS DISTINCT FROM open.mask_version THEN 'mask_changed'
+            WHEN past.recipe_hash <> open.recipe_hash THEN 'recipe_changed'
+            WHEN past.overrides <> open.overrides THEN 'overrides_changed'
+            WHEN past.engine_hash IS DISTINCT FROM open.engine_hash THEN 'engine_changed'
+            WHEN past.pipeline_version <> open.pipeline_version THEN 'pipeline_changed'
+            ELSE 'new'
+        END AS difference
+    FROM committed AS past JOIN open USING (item_id)
+"""
 
 
 def _decided(retry_failed: bool) -> str:
@@ -143,6 +146,7 @@ def _decided(retry_failed: bool) -> str:
         WITH earlier AS (
             SELECT row,
                 max(row_id) FILTER (same AND success) AS reused_from,
+                max(row_id) FILTER (success) AS current,
                 count(DISTINCT row_id) FILTER (same AND NOT success) AS failures,
                 count(DISTINCT row_id) FILTER (same AND error_code IN {sql.texts(RETRIED_ONCE)}) AS crashes,
                 arg_max(error_code, row_id) FILTER (same AND NOT success) AS last_code,
@@ -151,6 +155,7 @@ def _decided(retry_failed: bool) -> str:
         )
         SELECT row, work_key, reused_from, coalesce(failures, 0) AS attempts,
             CASE
+                WHEN reused_from = current THEN '{DONE}'
                 WHEN reused_from IS NOT NULL THEN '{REUSED}'
                 WHEN failures > 0 THEN {_after_failure(retry_failed)}
                 ELSE coalesce(difference, 'new')
@@ -199,9 +204,10 @@ def _plan_schema(extra: list[str]) -> pa.Schema:
 def _counts(con: duckdb.DuckDBPyConnection, todo: pa.Table) -> dict[str, int]:
     counts = {count["values"]: count["counts"] for count in todo["reason"].value_counts().to_pylist()}
     skipped = con.sql(f"""
-        SELECT '{DONE}', (SELECT count(*) FROM manifest) - (SELECT count(*) FROM decided)
+        WITH not_open AS (SELECT (SELECT count(*) FROM manifest) - (SELECT count(*) FROM open) AS rows)
+        SELECT '{DONE}', rows + (SELECT count(*) FROM decided WHERE reason = '{DONE}') FROM not_open
         UNION ALL
-        SELECT reason, count(*) FROM decided WHERE reason IN {sql.texts(NOT_PAINTED)} GROUP BY reason
+        SELECT reason, count(*) FROM decided WHERE reason IN ('{REUSED}', '{FAILED_BEFORE}') GROUP BY reason
         UNION ALL
         SELECT '{OVER_LIMIT}', count(*) - {len(todo)} FROM decided
         WHERE reason NOT IN {sql.texts(NOT_PAINTED)}

@@ -139,7 +139,8 @@ def resolve(uri: str, base: str) -> str:
     if uri.startswith("/"):
         return os.path.normpath(uri)
     if is_local(base):
-        return os.path.normpath(Path(local_path(base)).absolute().parent / uri)
+        # Not Path.parent, which would take the folder of a base that ends in a slash for a file.
+        return os.path.abspath(os.path.join(os.path.dirname(local_path(base)), uri))  # noqa: PTH100, PTH118, PTH120
     return _resolve_key(uri, base)
 
 

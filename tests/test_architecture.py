@@ -19,7 +19,8 @@ PARTS_OF = {
     "objects": "storage",
     "retry": "storage",
     "web": "storage",
-    "exif": "codec",
+    "containers": "codec",
+    "samples": "codec",
     "tiles": "windows",
 }
 
@@ -38,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 OWNERS = {
     "ray": {"restore/flow.py", "jobs/restore_archive.py"},
-    "fsspec": {"restore/storage.py", "restore/objects.py", "restore/web.py"},
+    "fsspec": {"restore/objects.py"},
     "pyvips": {"restore/codec.py"},
     "torch": set[str](),
     "diffusers": set[str](),

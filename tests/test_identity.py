@@ -43,7 +43,9 @@ def test_engine_hash_is_golden() -> None:
         ({"seed": None, "prompt": "a"}, {"prompt": "a"}),
     ],
 )
-def test_csv_and_parquet_rows_have_the_same_overrides(one: dict[str, object], other: dict[str, object]) -> None:
+def test_csv_and_parquet_rows_have_the_same_overrides(
+    one: dict[str, object], other: dict[str, object]
+) -> None:
     assert identity.overrides_json(one) == identity.overrides_json(other)
 
 

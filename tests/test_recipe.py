@@ -31,7 +31,9 @@ def test_each_layer_overrides_the_one_before() -> None:
         ({"strength": "0.1"}, ("strength=0.1", "high_noise_frac=0.8", "refine=false")),
     ],
 )
-def test_errors_name_field_value_and_what_is_allowed(settings: dict[str, str], words: tuple[str, ...]) -> None:
+def test_errors_name_field_value_and_what_is_allowed(
+    settings: dict[str, str], words: tuple[str, ...]
+) -> None:
     with pytest.raises(UsageError) as caught:
         load_recipe(None, settings)
     assert all(word in str(caught.value) for word in words), str(caught.value)

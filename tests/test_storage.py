@@ -645,3 +645,8 @@ def test_http_inputs() -> None:
                 fetch(f"{site}/{path}", version="v0", missing=MISSING)
         with code_of(ErrorCode.IMAGE_TOO_LARGE):
             fetch(f"{site}/a.png", version=None, missing=MISSING, max_bytes=4)
+
+
+def test_a_base_that_ends_in_a_slash_is_the_folder_itself() -> None:
+    assert resolve("demo/m.csv", "/srv/here/") == "/srv/here/demo/m.csv"
+    assert resolve("m.csv", "/x.csv") == "/m.csv"
