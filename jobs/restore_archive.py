@@ -205,6 +205,7 @@ class Run:
                 "errors": dict(ledger.tally.codes),
                 "committed": ledger.committed,
                 "parts": ledger.parts,
+                "photos_per_second": ledger.tally.rate,
                 "recipe": order.recipe.model_dump(),
                 "recipe_hash": identity.recipe_hash(order.recipe),
                 "engine_hashes": dict(order.engine_hashes),

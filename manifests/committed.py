@@ -76,7 +76,8 @@ def _once(columns: Iterable[str], condition: str = "true") -> str:
 
 
 def _select(rows: Rows, columns: Sequence[str], query: str) -> pa.Table:
-    schema = pa.schema([rows.schema.field(column) for column in columns])
+    # Nullable throughout: a part may be older than a column that is required today.
+    schema = pa.schema([rows.schema.field(column).with_nullable(True) for column in columns])
     with sql.connection() as con:
         con.register("committed", rows)
         return con.sql(query).to_arrow_table().cast(schema)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import duckdb
 
-MEMORY_LIMIT = "2GiB"  # DuckDB spills beyond; ten million rows against ten million stay within 3 GiB
+MEMORY_LIMIT = "1GiB"  # DuckDB spills beyond; what Arrow reads ahead and the tables come on top
 MAX_THREADS = 8  # each thread holds buffers of its own, which the limit above must feed
 
 _ESCAPED = ["\\", '"', *map(chr, range(0x20))]

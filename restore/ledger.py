@@ -43,9 +43,11 @@ class Tally:
 
     status: Counter[str] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
-    psnr: float = 0.0
+    psnr: float = 0.0  # sums over the photos that have a reference
     ssim: float = 0.0
     referenced: int = 0
+    first: tuple[float, int] | None = None
+    last: float = 0.0
 
     @property
     def attempted(self) -> int:
@@ -55,7 +57,16 @@ class Tally:
     def failed(self) -> int:
         return self.status["failed"]
 
-    def add(self, table: pa.Table) -> None:
+    @property
+    def rate(self) -> float | None:
+        """Photos a second from the first outcomes to the last; None before there are two."""
+        if self.first is None or self.last <= self.first[0]:
+            return None
+        return (self.attempted - self.first[1]) / (self.last - self.first[0])
+
+    def add(self, table: pa.Table, now: float) -> None:
+        self.last = now
+        self.first = self.first or (now, table.num_rows)
         self.status.update(table.column("status").to_pylist())
         self.codes.update(table.column("error_code").drop_null().to_pylist())
         figures = table.column("figures").combine_chunks()
@@ -114,7 +125,7 @@ class Ledger:
             self._due_at = min(self._due_at, self._clock() + self._interval)
         self._waiting.append(outcomes)
         self._rows += outcomes.num_rows
-        self.tally.add(outcomes)
+        self.tally.add(outcomes, self._clock())
         self._judge(outcomes)
         self.tick()
 

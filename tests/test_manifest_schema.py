@@ -23,6 +23,7 @@ from restore.identity import overrides_json as python_overrides_json
 from restore.recipe import override_kinds
 from restore.storage import versions
 
+CON = duckdb.connect()
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
     ["", "\x00", "\x1f", "\x7f", "\u2028", "\\u001F", '"', "\\", "\U0001f4f7", "é", "'", "a\nb"]
 )
@@ -275,22 +276,20 @@ def expected_uri(uri: str, base: str) -> str:
         return uri
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(override_kinds())), VALUES, max_size=6))
 def test_sql_writes_overrides_as_python_does(columns: dict[str, str]) -> None:
-    with duckdb.connect() as con:
-        con.register("t", pa.table({"one": [1], **{name: [value] for name, value in columns.items()}}))
-        ((found,),) = con.sql(f"SELECT {overrides_json({name: name for name in columns})} FROM t").fetchall()
+    CON.register("one", pa.table({"row": [1], **{name: [value] for name, value in columns.items()}}))
+    ((found,),) = CON.sql(f"SELECT {overrides_json({name: name for name in columns})} FROM one").fetchall()
     assert found == python_overrides_json(columns)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.none() | TEXT, min_size=1, max_size=5))
 def test_sql_writes_text_as_python_does(values: list[str | None]) -> None:
     every = [*values, "".join(map(chr, range(0x80)))]
-    with duckdb.connect() as con:
-        con.register("t", pa.table({"v": pa.array(every, pa.string())}))
-        found = con.sql(f"SELECT {sql.json_text('v')} FROM t").fetchall()
+    CON.register("texts", pa.table({"v": pa.array(every, pa.string())}))
+    found = CON.sql(f"SELECT {sql.json_text('v')} FROM texts").fetchall()
     assert [text for (text,) in found] == [canonical(value) for value in every]
 
 

@@ -1,0 +1,308 @@
+"""The plan: every reason, the work key in SQL, and nothing done twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from manifests.diff import Plan, plan
+from manifests.diff import work_key as sql_work_key
+from restore.identity import PIPELINE_VERSION, overrides_json, work_key
+from restore.item import PLAN_SCHEMA, Item
+from restore.outcome import OUTCOME_SCHEMA
+
+CON = duckdb.connect()
+ENGINES = {"auto": "hash-classical", "telea": "hash-classical", "ns": "hash-ns"}
+WANTED = pa.schema([pa.field("row", pa.int64()), *PLAN_SCHEMA, pa.field("priority", pa.float64())])
+TEXT = (
+    st.none()
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+    | st.sampled_from(["\x00", "\x1b", "\x7f", "\u2028", "\\u001F", '"e1"', "\\", "\U0001f4f7"])
+)
+
+
+def row(item_id: str = "a", **values: Any) -> dict[str, Any]:
+    photo = {"image": f"/in/{item_id}.tif", "image_version": "i1", "mask": "/in/m.png", "mask_version": "m1"}
+    pins = {"image_pinned": False, "mask_pinned": False, "overrides": "{}"}
+    return {"item_id": item_id, **photo, **pins, **values}
+
+
+def manifest(*rows: Mapping[str, Any], extra: tuple[str, ...] = ()) -> pa.Table:
+    schema = pa.schema([f for f in WANTED if f.name not in {"work_key", "reason", "attempts"}])
+    schema = pa.schema([*schema, *(pa.field(name, pa.string()) for name in extra)])
+    numbered = [{**values, "row": number} for number, values in enumerate(rows, start=2)]
+    return pa.Table.from_pylist(numbered, schema=schema)
+
+
+def key(values: Mapping[str, Any], recipe: str = "r1", engine: str = "hash-classical") -> str:
+    return work_key(values["image_version"], values["mask_version"], recipe, values["overrides"], engine)
+
+
+class Log:
+    """Committed rows, each newer than the one before."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._ids = count(1)
+
+    def add(
+        self, values: Mapping[str, Any], *, code: str | None = None, recipe: str = "r1", **more: Any
+    ) -> str:
+        engine = more.pop("engine_hash", "hash-classical")
+        row_id = f"{next(self._ids):06d}-00000-000000"
+        filled = {
+            "row_id": row_id,
+            "status": "failed" if code else "restored",
+            "error_code": code,
+            "recipe_hash": recipe,
+            "engine_hash": engine,
+            "pipeline_version": PIPELINE_VERSION,
+            "work_key": key(values, recipe, engine),
+        }
+        self.rows.append({**values, **filled, **more})
+        return row_id
+
+    def table(self) -> pa.Table:
+        names = [*OUTCOME_SCHEMA.names]
+        columns = [
+            pa.array([r.get(name) for r in self.rows], OUTCOME_SCHEMA.field(name).type) for name in names
+        ]
+        return pa.Table.from_arrays(columns, names)
+
+
+def planned(wanted: pa.Table, log: Log, recipe: str = "r1", **more: Any) -> Plan:
+    return plan(wanted, log.table(), recipe_hash=recipe, engine_hashes=ENGINES, engine="auto", **more)
+
+
+def reason(log: Log, values: Mapping[str, Any], **more: Any) -> str:
+    counts = planned(manifest(values), log, **more).counts
+    assert sum(counts.values()) == 1
+    return next(iter(counts))
+
+
+def test_new_and_done() -> None:
+    log = Log()
+    assert reason(log, row()) == "new"
+    log.add(row("another"))  # the same versions, so the same key: still another item
+    assert reason(log, row()) == "new"
+    log.add(row())
+    assert reason(log, row()) == "done"
+    log.add(row(), code="timed_out", recipe="r2")  # a later failure leaves the current picture as it is
+    assert reason(log, row()) == "done"
+
+
+def test_copied_counts_as_done() -> None:
+    log = Log()
+    log.add(row(), status="copied")
+    assert reason(log, row()) == "done"
+
+
+def test_done_is_judged_by_the_key_even_where_the_row_says_other_inputs() -> None:
+    log = Log()
+    log.add(row(image_version=None), image_version="read later", work_key=key(row(image_version=None)))
+    assert reason(log, row(image_version=None)) == "done"
+
+
+@pytest.mark.parametrize("failed", [None, "image_unreadable"])
+@pytest.mark.parametrize(
+    ("past", "expected"),
+    [
+        ({"image_version": "i0"}, "image_changed"),
+        ({"image_version": None}, "image_changed"),
+        ({"mask_version": "m0", "recipe": "r0"}, "mask_changed"),
+        ({"recipe": "r0", "overrides": '{"seed":1}'}, "recipe_changed"),
+        ({"overrides": '{"seed":1}', "engine_hash": "old"}, "overrides_changed"),
+        ({"engine_hash": "old"}, "engine_changed"),
+        ({"pipeline_version": PIPELINE_VERSION - 1, "work_key": "k0"}, "pipeline_changed"),
+    ],
+)
+def test_first_difference_from_the_last_outcome(
+    past: dict[str, Any], failed: str | None, expected: str
+) -> None:
+    log = Log()
+    log.add(row(image_version="much older"))
+    log.add({**row(), **{name: past[name] for name in past.keys() & row().keys()}}, code=failed, **past)
+    assert reason(log, row()) == expected
+
+
+@pytest.mark.parametrize("code", ["storage_denied", "storage_unavailable", "changed_during_run"])
+def test_passing_failures_are_always_retried(code: str) -> None:
+    log = Log()
+    for _ in range(3):
+        log.add(row(), code=code)
+    assert reason(log, row()) == "retry"
+    assert reason(log, row(), retry_failed=True) == "retry"
+
+
+@pytest.mark.parametrize("pin", ["image_pinned", "mask_pinned"])
+def test_a_pin_that_does_not_match_waits_for_another_pin(pin: str) -> None:
+    log = Log()
+    log.add(row(), code="changed_during_run")
+    assert reason(log, row(**{pin: True})) == "failed_before"
+    assert reason(log, row(**{pin: True}), retry_failed=True) == "retry_failed"
+    assert reason(log, row(**{pin: True, "image_version": "i2"})) == "image_changed"
+
+
+@pytest.mark.parametrize("code", ["worker_crashed", "timed_out"])
+def test_crashes_are_retried_once(code: str) -> None:
+    log = Log()
+    log.add(row(), code="storage_unavailable")
+    log.add(row(), code=code)
+    assert reason(log, row()) == "retry"
+    log.add(row(), code="worker_crashed")
+    assert reason(log, row()) == "failed_before"
+    assert reason(log, row(), retry_failed=True) == "retry_failed"
+
+
+def test_bad_photos_wait_for_a_change_or_the_order_to_retry() -> None:
+    log = Log()
+    log.add(row(), code="mask_full")
+    log.add(row(), code="mask_full")
+    assert reason(log, row()) == "failed_before"
+    result = planned(manifest(row()), log, retry_failed=True)
+    assert result.todo.select(["reason", "attempts"]).to_pylist() == [
+        {"reason": "retry_failed", "attempts": 2}
+    ]
+
+
+def test_going_back_to_an_earlier_recipe_reuses() -> None:
+    log = Log()
+    first = log.add(row(), recipe="r1")
+    log.add(row(), recipe="r2")
+    result = planned(manifest(row(x_box="7"), extra=("x_box",)), log, recipe="r1")
+    assert result.counts == {"reused": 1} and len(result.todo) == 0
+    (reused,) = result.reused.to_pylist()
+    assert (reused["reused_from"], reused["work_key"], reused["x_box"]) == (first, key(row()), "7")
+    log.add(row(), recipe="r1", reused_from=first)
+    assert reason(log, row(), recipe="r1") == "done"
+    assert reason(log, row(), recipe="r2") == "reused"
+
+
+def test_rows_that_come_twice_count_once() -> None:
+    log = Log()
+    log.add(row(), code="timed_out")
+    log.add(row("b"))
+    log.add(row("b"), recipe="r2")
+    log.rows *= 2
+    result = planned(manifest(row(), row("b")), log)
+    assert result.counts == {"retry": 1, "reused": 1}
+    assert (len(result.todo), len(result.reused), result.todo["attempts"].to_pylist()) == (1, 1, [1])
+
+
+def test_engine_overrides_have_their_own_hash() -> None:
+    named = [row("a", overrides='{"engine":"ns"}'), row("b", overrides='{"engine":"ostrich"}'), row("c")]
+    todo = planned(manifest(*named), Log()).todo
+    hashes = ["hash-ns", "ostrich", "hash-classical"]
+    assert todo["work_key"].to_pylist() == [key(r, engine=e) for r, e in zip(named, hashes, strict=True)]
+    prompt = row(overrides=overrides_json({"prompt": 'an "engine":"ns" in steam'}))
+    assert planned(manifest(prompt), Log()).todo["work_key"].to_pylist() == [key(prompt)]
+
+
+def test_order_and_limit() -> None:
+    rows = [row(str(n), priority=p) for n, p in enumerate([None, 1.0, 5.0, None, 5.0])]
+    log = Log()
+    log.add(row("4"))
+    result = planned(manifest(*rows), log, limit=3)
+    assert result.todo["item_id"].to_pylist() == ["2", "1", "0"]
+    assert result.counts == {"new": 3, "done": 1, "over_limit": 1}
+    assert planned(manifest(*rows), log, limit=0).counts == {"done": 1, "over_limit": 4}
+
+
+def test_plan_rows_become_items() -> None:
+    todo = planned(manifest(row(x_a="1"), extra=("x_a",)), Log()).todo
+    assert todo.schema == pa.schema([*PLAN_SCHEMA, pa.field("x_a", pa.string())])
+    (item,) = map(Item.from_row, todo.to_pylist())
+    assert item == Item("a", "/in/a.tif", key(row()), **{**ITEM, "extra": {"x_a": "1"}})
+
+
+ITEM: dict[str, Any] = {"image_version": "i1", "mask": "/in/m.png", "mask_version": "m1"}
+
+
+def test_an_empty_manifest_plans_nothing() -> None:
+    result = planned(manifest(), Log())
+    assert (len(result.todo), len(result.reused), dict(result.counts)) == (0, 0, {})
+
+
+VALUES = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.floats(
+    allow_nan=False, allow_infinity=False
+)
+OVERRIDES = st.dictionaries(st.sampled_from(["prompt", "guidance_scale", "seed", "refine"]), VALUES)
+PLAIN = TEXT.map(lambda text: text or "")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(TEXT, TEXT, PLAIN, OVERRIDES.map(overrides_json), PLAIN), min_size=1, max_size=5))
+def test_sql_work_key_equals_python(rows: list[tuple[Any, ...]]) -> None:
+    names = ("image_version", "mask_version", "recipe_hash", "overrides", "engine_hash")
+    columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+    CON.register("keyed", pa.Table.from_arrays(columns, names))
+    found = CON.sql(
+        f"SELECT {sql_work_key()} FROM (SELECT *, {PIPELINE_VERSION} AS pipeline_version FROM keyed)"
+    )
+    assert [value for (value,) in found.fetchall()] == [work_key(*values) for values in rows]
+
+
+ITEMS = st.lists(
+    st.builds(
+        row,
+        item_id=st.sampled_from("abcdef"),
+        image_version=st.sampled_from(["i1", "i2", None]),
+        overrides=st.sampled_from(["{}", '{"seed":1}', '{"engine":"ns"}']),
+    ),
+    unique_by=lambda values: values["item_id"],
+    min_size=1,
+)
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    st.lists(st.tuples(ITEMS, st.sampled_from(["r1", "r2"]), st.sets(st.sampled_from("abcdef"))), max_size=4)
+)
+def test_what_was_done_is_never_planned_again(runs: list[tuple[list[dict[str, Any]], str, set[str]]]) -> None:
+    log = Log()
+    for rows, recipe, failing in runs:
+        result = planned(manifest(*rows), log, recipe=recipe)
+        assert sum(result.counts.values()) == len(rows)
+        for values in [*result.todo.to_pylist(), *result.reused.to_pylist()]:
+            code = (
+                "image_unreadable" if values["item_id"] in failing and values["reason"] != "reused" else None
+            )
+            engine = "hash-ns" if "engine" in values["overrides"] else "hash-classical"
+            log.add(values, code=code, recipe=recipe, engine_hash=engine)
+            assert log.rows[-1]["work_key"] == values["work_key"]
+        again = planned(manifest(*rows), log, recipe=recipe)
+        assert len(again.todo) == len(again.reused) == 0
+
+
+def test_two_hundred_thousand_rows_take_seconds() -> None:
+    rows = 200_000
+    wanted = CON.sql(f"""
+        SELECT i AS row, 'item-' || i AS item_id, '/in/' || i AS image, md5('' || i) AS image_version,
+            false AS image_pinned, NULL::VARCHAR AS mask, NULL::VARCHAR AS mask_version, false AS mask_pinned,
+            NULL::VARCHAR AS reference, NULL::DOUBLE AS priority, '{{}}' AS overrides
+        FROM range({rows}) AS t(i)""").to_arrow_table()
+    log = Log()
+    log.add(row())
+    first = planned(wanted, log).todo
+    assert len(first) == rows
+    done = {
+        "row_id": first["item_id"],
+        "status": pa.repeat("restored", rows),
+        "recipe_hash": pa.repeat("r1", rows),
+    }
+    same = ("item_id", "work_key", "image_version", "mask_version", "overrides")
+    done |= {name: first[name] for name in same}
+    done |= {"engine_hash": pa.repeat("hash-classical", rows), "pipeline_version": pa.repeat(1, rows)}
+    done["error_code"] = pa.nulls(rows, pa.string())
+    began = time.monotonic()
+    counts = plan(wanted, pa.table(done), recipe_hash="r1", engine_hashes=ENGINES, engine="auto").counts
+    assert counts == {"done": rows}
+    assert time.monotonic() - began < 60  # half a second on a quiet machine
