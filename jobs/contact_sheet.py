@@ -6,13 +6,12 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
-Pixels = npt.NDArray[np.unsignedinteger[Any]]
+Pixels = npt.NDArray[np.generic]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +169,7 @@ def _eight_bit(pixels: Pixels) -> npt.NDArray[np.uint8]:
     if pixels.dtype == np.uint8:
         return np.ascontiguousarray(pixels, np.uint8)
     if pixels.dtype == np.uint16:
-        return np.rint(pixels / 257).astype(np.uint8)
+        return np.rint(pixels.astype(np.float32) / 257).astype(np.uint8)
     raise ValueError(f"cannot show pixels of type {pixels.dtype}; give uint8 or uint16")
 
 

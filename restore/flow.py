@@ -77,7 +77,7 @@ def outcomes(
     Raises:
         SystemicError: the one that a worker met, when the world is broken.
     """
-    _quiet()
+    _configure()
     filesystem, root = job.store.arrow_filesystem()
     photos = (
         ray.data.read_parquet(f"{root}/{plan}", filesystem=filesystem)
@@ -99,7 +99,9 @@ def outcomes(
     try:
         yield from photos.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     except ray.exceptions.RayTaskError as error:
-        raise _systemic(error) from error
+        if isinstance(error.cause, SystemicError):
+            raise error.cause from None
+        raise
 
 
 def prepare(rows: pa.Table, job: photo.Job) -> pa.Table:
@@ -158,17 +160,10 @@ def _unpack(rows: pa.Table) -> list[Any]:
     return [pickle.loads(blob.as_buffer()) for blob in rows.column("photo")]
 
 
-def _quiet() -> None:
-    """Ray's own progress bars off: the ledger prints one line for the whole run."""
+def _configure() -> None:
+    """Ray Data as this job wants it."""
     context = DataContext.get_current()
-    context.enable_progress_bars = False
+    context.enable_progress_bars = False  # the ledger prints one line for the whole run
     context.execution_options.verbose_progress = False
+    context.raise_original_map_exception = True  # its wrapper loses the cause on the way to the driver
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-
-
-def _systemic(error: ray.exceptions.RayTaskError) -> Exception:
-    """The systemic error behind a task's failure, or the failure itself."""
-    cause = error.cause
-    while cause is not None and not isinstance(cause, SystemicError):
-        cause = cause.__cause__
-    return cause if cause is not None else error

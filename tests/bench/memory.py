@@ -15,7 +15,15 @@ from tests.archives import make_archive
 
 def peak_of_driver(manifest: Path, out: Path) -> float:
     """Peak resident megabytes of the job's own process; Ray's daemons and workers are others."""
-    command = [sys.executable, "-m", "jobs.restore_archive", "--manifest", str(manifest), "--output", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "jobs.restore_archive",
+        "--manifest",
+        str(manifest),
+        "--output",
+        str(out),
+    ]
     job = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     process, peak = psutil.Process(job.pid), 0
     while job.poll() is None:

@@ -66,7 +66,15 @@ def naive_pool(folder: Path, out: Path, options: dict[str, int]) -> tuple[float,
 
 def job(manifest: Path, out: Path) -> tuple[float, float, float]:
     """Steady photos a second, mean megabytes, and seconds of the whole run, of the main job."""
-    command = [sys.executable, "-m", "jobs.restore_archive", "--manifest", str(manifest), "--output", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "jobs.restore_archive",
+        "--manifest",
+        str(manifest),
+        "--output",
+        str(out),
+    ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     record = json.loads(next((out / "runs").iterdir()).read_text())
     sizes = [path.stat().st_size for path in (out / "images").iterdir()]
@@ -84,4 +92,6 @@ def main() -> None:
         print(f"naive pool, Pillow PNG level 1:       {fast:5.2f} photos/s, {fast_mb:.2f} MB a photo")
         print(f"silverprint, steady:                  {ours:5.2f} photos/s, {ours_mb:.2f} MB a photo")
         print(f"silverprint, whole run: {seconds:.1f} s for {PHOTOS} photos")
-        print(f"ratio to default level {ours / default:.2f} (target 1.3), to level 1 {ours / fast:.2f} (target 0.8)")
+        print(
+            f"ratio to default level {ours / default:.2f} (target 1.3), to level 1 {ours / fast:.2f} (target 0.8)"
+        )

@@ -1,0 +1,102 @@
+"""Flow: the pipeline's promises that need a real Ray, on few photos."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import ray
+
+from restore import flow, identity, photo
+from restore.errors import EngineError
+from restore.item import PLAN_SCHEMA
+from restore.outcome import outcome_schema
+from restore.recipe import Recipe
+from restore.storage import AccessPolicy, OutStore
+from tests.archives import make_archive, read_manifest_rows
+
+POOL = flow.Pool(actors=1, cpus=0, gpus=0, photos_per_block=2, batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> photo.Job:
+    return photo.Job(
+        run_id="run",
+        recipe=Recipe(),
+        auto="ns",
+        engine_hashes={"auto": identity.classical_hash(), "telea": identity.classical_hash()},
+        store=OutStore.open(str(tmp_path / "out")),
+        access=AccessPolicy((str(tmp_path / "in"),)),
+        software_version="0",
+    )
+
+
+def write_plan(folder: Path, out: Path, count: int) -> list[str]:
+    manifest = make_archive(folder, count, 320, 240)
+    rows = [
+        {
+            "item_id": row["item_id"],
+            "image": str(folder / row["image"]),
+            "mask": str(folder / row["mask"]),
+            "image_pinned": False,
+            "mask_pinned": False,
+            "overrides": json.dumps({"engine": "telea"}) if number == 1 else "{}",
+            "work_key": f"{number:064d}",
+            "reason": "new",
+            "attempts": 0,
+            "x_box": str(number),
+        }
+        for number, row in enumerate(read_manifest_rows(manifest))
+    ]
+    schema = PLAN_SCHEMA.append(pa.field("x_box", pa.string()))
+    (out / "plans").mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), out / "plans/run.parquet")
+    return [row["item_id"] for row in rows]
+
+
+def test_every_row_of_the_plan_comes_out_once(cluster: None, job: photo.Job, tmp_path: Path) -> None:
+    ids = write_plan(tmp_path / "in", tmp_path / "out", 9)
+    (tmp_path / "in/images/004.jpg").unlink()
+    tables = list(flow.outcomes(job, "plans/run.parquet", ["x_box"], ["ns", "telea"], POOL))
+    assert len(tables) > 1, "outcomes stream, they do not come all at the end"
+    table = pa.concat_tables(tables)
+    assert sorted(table["item_id"].to_pylist()) == sorted(ids)
+    expected = [f for f in outcome_schema(["x_box"]) if f.name not in ("row_id", "committed_at")]
+    assert table.schema.equals(pa.schema(expected))
+    rows = {row["x_box"]: row for row in table.to_pylist()}
+    assert rows["4"]["error_code"] == "image_not_found"
+    assert all(row["status"] == "restored" for box, row in rows.items() if box != "4")
+    assert rows["1"]["engine"] == "telea" and rows["2"]["engine"] == "ns"
+
+
+def test_a_fault_of_ours_costs_one_photo(cluster: None, job: photo.Job, tmp_path: Path) -> None:
+    write_plan(tmp_path / "in", tmp_path / "out", 4)
+    broken = replace(job, engine_hashes={"auto": identity.classical_hash()})  # `telea` is missing: a KeyError
+    table = pa.concat_tables(flow.outcomes(broken, "plans/run.parquet", ["x_box"], ["ns", "telea"], POOL))
+    rows = {row["x_box"]: row for row in table.to_pylist()}
+    assert rows["1"]["error_code"] == "worker_crashed" and "KeyError" in rows["1"]["error_message"]
+    assert sum(row["status"] == "restored" for row in rows.values()) == 3
+
+
+def test_a_broken_world_is_raised_as_itself(cluster: None, job: photo.Job, tmp_path: Path) -> None:
+    write_plan(tmp_path / "in", tmp_path / "out", 2)
+    world = replace(job, auto="sdxl")  # not built into this version
+    with pytest.raises(EngineError, match="sdxl"):
+        list(flow.outcomes(world, "plans/run.parquet", ["x_box"], ["telea"], POOL))
+
+
+def test_the_cluster_is_seen(cluster: None) -> None:
+    seen = flow.cluster()
+    assert (seen.count, seen.cpus, seen.gpus) == (1, 2.0, 0.0)
