@@ -77,7 +77,7 @@ class Prepared:
     crops: tuple[bytes, ...]
     tasks: tuple[Task, ...]
     facts: Outcome
-    ready_at: float
+    ready_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -95,54 +95,63 @@ class Repainted:
 
 def prepare(item: Item, job: Job) -> Prepared | Outcome:
     """Fetch, decode, find the damage, cut the windows."""
+    began = time.perf_counter()
     facts = first_facts(item, job)
     try:
-        return _prepare(item, job, facts)
+        recipe = with_overrides(job.recipe, item.overridden())
+        facts = replace(facts, recipe=identity.canonical(recipe.model_dump()), seed=recipe.seed)
+        image = _fetch(item.image, item.image_version, ErrorCode.IMAGE_NOT_FOUND, job)
+        source = Source(_carried(image.data), image.version, identity.sha256_bytes(image.data))
+        facts = replace(facts, image_version=image.version, image_sha256=source.sha256)
+        mask = _fetch_mask(item, job)
+        if mask is not None:
+            mask_sha256 = identity.sha256_bytes(mask.data)
+            facts = replace(facts, mask_version=mask.version, mask_sha256=mask_sha256)
+        fetched = time.perf_counter() - began
+        picture = codec.decode(image.data, max_megapixels=job.max_megapixels)
+        facts = _with_picture(facts, picture)
+        damage = _damage(mask, picture, recipe, job)
+        facts = replace(facts, mask_coverage=masks.coverage(damage))
+        if not damage.any():
+            return _copy(image.data, picture, _timed(facts, began, fetched), job)
+        ready = _ready(item, recipe, source, picture.pixels, _dilated(damage, recipe), facts, job)
+        return replace(ready, facts=_timed(ready.facts, began, fetched), ready_at=time.time())
     except ItemError as error:
         return failed(facts, error)
 
 
-def _prepare(item: Item, job: Job, facts: Outcome) -> Prepared | Outcome:
-    began = time.perf_counter()
-    recipe = with_overrides(job.recipe, item.overridden())
-    facts = replace(facts, recipe=identity.canonical(recipe.model_dump()), seed=recipe.seed)
-    image, mask = _fetch_pair(item, job)
-    fetched = time.perf_counter()
-    source = Source(_carried(image.data), image.version, identity.sha256_bytes(image.data))
-    facts = replace(facts, image_version=image.version, image_sha256=source.sha256)
-    picture = codec.decode(image.data, max_megapixels=job.max_megapixels)
-    facts = replace(
-        facts,
-        width=picture.width,
-        height=picture.height,
-        bit_depth=picture.bit_depth,
-        color_mode=picture.mode,
-    )
-    damage, facts = _damage(mask, picture, recipe, facts, job)
-    if not damage.any():
-        spent = Seconds(fetch=fetched - began, prepare=time.perf_counter() - fetched)
-        return _copy(image.data, picture, facts, spent, job)
-    dilated = _dilated(damage, recipe)
+def _ready(
+    item: Item,
+    recipe: Recipe,
+    source: Source,
+    pixels: Pixels,
+    damage: Mask,
+    facts: Outcome,
+    job: Job,
+) -> Prepared:
+    """The photo with its windows cut. `damage` is dilated."""
     method: Method = job.auto if recipe.engine == "auto" else recipe.engine
-    windows = plan_windows(
-        dilated, context=recipe.window_context, reach=recipe.feather, sizes=sizes_of(method)
-    )
+    sizes = sizes_of(method)
+    windows = plan_windows(damage, context=recipe.window_context, reach=recipe.feather, sizes=sizes)
+    tasks = tuple(_tasks(pixels, damage, windows, item, recipe, method))
     return Prepared(
         item=item,
         recipe=recipe,
         source=source,
         windows=windows,
-        crops=tuple(_packed(dilated, window) for window in windows),
-        tasks=tuple(_tasks(picture.pixels, dilated, windows, item, recipe, method)),
+        crops=tuple(_packed(damage, window) for window in windows),
+        tasks=tasks,
         facts=replace(
             facts,
             engine=method,
             engine_hash=job.engine_hashes[recipe.engine],
             windows=tuple(asdict(window) for window in windows),
-            seconds=Seconds(fetch=fetched - began, prepare=time.perf_counter() - fetched),
         ),
-        ready_at=time.time(),
     )
+
+
+def _timed(facts: Outcome, began: float, fetched: float) -> Outcome:
+    return replace(facts, seconds=Seconds(fetch=fetched, prepare=time.perf_counter() - began - fetched))
 
 
 def first_facts(item: Item, job: Job) -> Outcome:
@@ -176,22 +185,32 @@ def _engine_hash(item: Item, job: Job) -> str:
     return job.engine_hashes.get(name, name)
 
 
-def _fetch_pair(item: Item, job: Job) -> tuple[Fetched, Fetched | None]:
-    job.access.check(item.image)
-    image = fetch(item.image, version=item.image_version, missing=ErrorCode.IMAGE_NOT_FOUND)
+def _fetch(uri: str, version: str | None, missing: ErrorCode, job: Job) -> Fetched:
+    job.access.check(uri)
+    return fetch(uri, version=version, missing=missing)
+
+
+def _fetch_mask(item: Item, job: Job) -> Fetched | None:
     if item.mask is None:
-        return image, None
-    job.access.check(item.mask)
-    return image, fetch(item.mask, version=item.mask_version, missing=ErrorCode.MASK_NOT_FOUND)
+        return None
+    return _fetch(item.mask, item.mask_version, ErrorCode.MASK_NOT_FOUND, job)
 
 
 def _carried(data: bytes) -> bytes | None:
     return data if len(data) <= CARRY_LIMIT else None
 
 
-def _damage(
-    mask: Fetched | None, picture: codec.Picture, recipe: Recipe, facts: Outcome, job: Job
-) -> tuple[Mask, Outcome]:
+def _with_picture(facts: Outcome, picture: codec.Picture) -> Outcome:
+    return replace(
+        facts,
+        width=picture.width,
+        height=picture.height,
+        bit_depth=picture.bit_depth,
+        color_mode=picture.mode,
+    )
+
+
+def _damage(mask: Fetched | None, picture: codec.Picture, recipe: Recipe, job: Job) -> Mask:
     """The damaged pixels as the mask says them, before dilation."""
     shape = (picture.height, picture.width)
     if mask is None:
@@ -200,18 +219,14 @@ def _damage(
                 ErrorCode.MASK_NOT_FOUND,
                 "the row names no mask; add one, or copy such photos as they are with --copy-unmasked",
             )
-        return np.zeros(shape, bool), replace(facts, mask_coverage=0.0)
-    read = _read_mask(mask.data, job.max_megapixels)
-    damage = masks.damage_from(
-        read, shape, picture.orientation, polarity=recipe.mask_polarity, threshold=recipe.mask_threshold
+        return np.zeros(shape, bool)
+    return masks.damage_from(
+        _read_mask(mask.data, job.max_megapixels),
+        shape,
+        picture.orientation,
+        polarity=recipe.mask_polarity,
+        threshold=recipe.mask_threshold,
     )
-    known = replace(
-        facts,
-        mask_version=mask.version,
-        mask_sha256=identity.sha256_bytes(mask.data),
-        mask_coverage=masks.coverage(damage),
-    )
-    return damage, known
 
 
 def _read_mask(data: bytes, max_megapixels: float) -> codec.Picture:
@@ -439,9 +454,8 @@ def _reference(item: Item, job: Job) -> codec.Picture | None:
     """The undamaged truth, where the row names one. A bad one fails the row before anything is stored."""
     if item.reference is None:
         return None
-    job.access.check(item.reference)
     try:
-        truth = fetch(item.reference, version=None, missing=ErrorCode.IMAGE_NOT_FOUND)
+        truth = _fetch(item.reference, None, ErrorCode.IMAGE_NOT_FOUND, job)
         return codec.decode(truth.data, max_megapixels=job.max_megapixels)
     except ItemError as error:
         raise ItemError(error.code, f"the reference: {error.message}") from None
@@ -458,7 +472,7 @@ def _figures(restored: codec.Picture, reference: codec.Picture | None, damage: M
     )
 
 
-def _copy(data: bytes, picture: codec.Picture, facts: Outcome, spent: Seconds, job: Job) -> Outcome:
+def _copy(data: bytes, picture: codec.Picture, facts: Outcome, job: Job) -> Outcome:
     """Nothing to repair: the source's own bytes are the output."""
     began = time.perf_counter()
     output = identity.output_name(facts.item_id, facts.work_key, EXTENSIONS[picture.format])
@@ -473,7 +487,7 @@ def _copy(data: bytes, picture: codec.Picture, facts: Outcome, spent: Seconds, j
         output_bytes=len(data),
         proof="exact",
         changed_outside_mask=0,
-        seconds=replace(spent, upload=time.perf_counter() - began),
+        seconds=replace(facts.seconds, upload=time.perf_counter() - began),
     )
 
 

@@ -162,6 +162,9 @@ def test_the_failures_of_a_photo_are_typed_rows(inputs: Path, job: photo.Job, tm
         outcome = restore(item, job)
         assert (outcome.status, outcome.error_code) == ("failed", code), outcome.error_message
         assert outcome.error_message and outcome.output is None
+        if code in (ErrorCode.MASK_NOT_FOUND, ErrorCode.MASK_FULL):
+            assert outcome.image_sha256, "a failed row tells what was known by then"
+    assert restore(cases[ErrorCode.MASK_FULL], job).mask_coverage == 1.0
 
 
 def test_no_mask_is_copied_only_when_asked(inputs: Path, job: photo.Job) -> None:
