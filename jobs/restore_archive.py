@@ -84,6 +84,7 @@ class Order:
             engine_hashes=self.engine_hashes,
             engine=self.recipe.engine,
             retry_failed=self.settings.retry_failed,
+            copy_unmasked=self.settings.copy_unmasked,
             limit=self.settings.limit,
         )
 

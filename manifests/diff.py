@@ -48,6 +48,7 @@ def plan(
     engine_hashes: Mapping[str, str],
     engine: str,
     retry_failed: bool = False,
+    copy_unmasked: bool = False,
     limit: int | None = None,
 ) -> Plan:
     """Compares the manifest with the committed rows.
@@ -58,6 +59,7 @@ def plan(
         engine_hashes: hash of each engine by the name a recipe gives it, "auto" included.
         engine: the recipe's engine, for the rows that name none.
         retry_failed: do all failed rows again.
+        copy_unmasked: rows without a mask, which failed for that, are wanted as copies now.
         limit: plan at most so many rows; the rest are counted as `over_limit`.
     """
     extra = [name for name in wanted.schema.names if name.startswith(EXTRA_PREFIX)]
@@ -66,7 +68,7 @@ def plan(
         con.register("committed", committed)
         con.execute(_open_rows(recipe_hash, _engine_hash(engine_hashes, engine)))
         con.execute(HISTORY)
-        con.execute(_decided(retry_failed))
+        con.execute(_decided(retry_failed, copy_unmasked))
         todo = _todo(con, extra, limit)
         return Plan(todo, _reused(con, extra), _counts(con, todo))
 
@@ -105,7 +107,7 @@ def _open_rows(recipe_hash: str, engine_hash: str) -> str:
         CREATE TEMP TABLE open AS
         WITH wanted AS (
             SELECT row, item_id, image_version, mask_version, overrides,
-                image_pinned OR mask_pinned AS pinned,
+                image_pinned OR mask_pinned AS pinned, mask IS NULL AS unmasked,
                 {sql.text(recipe_hash)} AS recipe_hash,
                 {engine_hash} AS engine_hash,
                 {PIPELINE_VERSION}::INTEGER AS pipeline_version,
@@ -139,7 +141,7 @@ HISTORY = f"""
 """
 
 
-def _decided(retry_failed: bool) -> str:
+def _decided(retry_failed: bool, copy_unmasked: bool) -> str:
     """The reason of every open row. Rows are counted by `row_id`: a compacted one may come twice."""
     return f"""
         CREATE TEMP TABLE decided AS
@@ -157,20 +159,22 @@ def _decided(retry_failed: bool) -> str:
             CASE
                 WHEN reused_from = current THEN '{DONE}'
                 WHEN reused_from IS NOT NULL THEN '{REUSED}'
-                WHEN failures > 0 THEN {_after_failure(retry_failed)}
+                WHEN failures > 0 THEN {_after_failure(retry_failed, copy_unmasked)}
                 ELSE coalesce(difference, 'new')
             END AS reason
         FROM open LEFT JOIN earlier USING (row)
     """
 
 
-def _after_failure(retry_failed: bool) -> str:
+def _after_failure(retry_failed: bool, copy_unmasked: bool) -> str:
     """SQL: whether a picture that failed before is tried again."""
     given_up = "retry_failed" if retry_failed else FAILED_BEFORE
     pinned_change = (
         f"last_code = '{ErrorCode.CHANGED_DURING_RUN}' AND pinned"  # a pin does not move by itself
     )
+    unmasked = f"{str(copy_unmasked).lower()} AND last_code = '{ErrorCode.MASK_NOT_FOUND}' AND unmasked"
     return f"""CASE
+                    WHEN {unmasked} THEN 'retry'
                     WHEN {pinned_change} THEN '{given_up}'
                     WHEN last_code IN {sql.texts(RETRIED)} THEN 'retry'
                     WHEN last_code IN {sql.texts(RETRIED_ONCE)} AND crashes = 1 THEN 'retry'

@@ -33,19 +33,14 @@ def reused_outcomes(
         con.register("reused", reused)
         con.register("committed", committed)
         columns = ", ".join(_source(field.name) for field in schema)
-        return (
-            con.execute(
-                f"""
+        query = f"""
             SELECT {columns} FROM reused
             JOIN (SELECT DISTINCT ON (row_id) * FROM committed
                   WHERE row_id IN (SELECT reused_from FROM reused)) AS earlier
             ON reused.reused_from = earlier.row_id
-            """,
-                {"run_id": run_id, "started_at": started_at, "software_version": software_version},
-            )
-            .to_arrow_table()
-            .cast(schema)
-        )
+        """
+        told = {"run_id": run_id, "started_at": started_at, "software_version": software_version}
+        return con.sql(query, params=told).to_arrow_table().cast(schema)
 
 
 def _source(column: str) -> str:

@@ -306,3 +306,13 @@ def test_two_hundred_thousand_rows_take_seconds() -> None:
     counts = plan(wanted, pa.table(done), recipe_hash="r1", engine_hashes=ENGINES, engine="auto").counts
     assert counts == {"done": rows}
     assert time.monotonic() - began < 60  # half a second on a quiet machine
+
+
+def test_rows_without_a_mask_are_wanted_again_once_they_may_be_copied() -> None:
+    log = Log()
+    bare = row(mask=None, mask_version=None)
+    log.add(bare, code="mask_not_found")
+    assert reason(log, bare) == "failed_before"
+    assert reason(log, bare, copy_unmasked=True) == "retry"
+    log.add(row("b"), code="mask_not_found")
+    assert reason(log, row("b"), copy_unmasked=True) == "failed_before", "its mask is named and missing"

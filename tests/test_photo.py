@@ -289,3 +289,30 @@ def test_a_failed_photo_passes_paint_untouched(inputs: Path, job: photo.Job) -> 
     engine = Recorder()
     assert photo.paint([failed], {"telea": engine}, 8) == [failed]
     assert engine.calls == []
+
+
+def test_a_photo_is_the_same_whatever_its_neighbours(inputs: Path, job: photo.Job) -> None:
+    names = ["a", "b", "c"]
+    photos = [prepared_photo(inputs, job, name) for name in names]
+    alone = [photo.paint([value], engines.build(["telea"]), 8)[0] for value in photos]
+    together = photo.paint(photos[::-1], engines.build(["telea"]), 2)[::-1]
+    for one, other in zip(alone, together, strict=True):
+        assert isinstance(one, photo.Repainted) and isinstance(other, photo.Repainted)
+        assert all(np.array_equal(p, q) for p, q in zip(one.painted, other.painted, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "golden"),
+    [
+        ('{"engine":"ns"}', "e502b0eca1b30f94"),
+        ('{"engine":"telea","feather":9,"dilate_kernel":9}', "852781bc43604e57"),
+        ('{"engine":"ns","window_context":16,"output_format":"tiff"}', "e502b0eca1b30f94"),
+    ],
+)
+def test_the_pixels_are_golden(inputs: Path, job: photo.Job, overrides: str, golden: str) -> None:
+    mask = save(inputs / "m.png", scratch((512, 512)))
+    item = Item("g", save(inputs / "a.png", data.astronaut()), KEY, mask=mask, overrides=overrides)
+    pixels = codec.decode(output(restore(item, job), job)).pixels
+    assert identity.sha256_bytes(pixels.tobytes())[:16] == golden, (
+        "the pixels around the engine changed: raise PIPELINE_VERSION in restore/identity.py"
+    )
