@@ -30,6 +30,9 @@ LONGEST_PART_SECONDS = 60.0
 PART_ROWS = 20_000
 POLL_SECONDS = 0.2
 
+GATHERED = 64
+"""Small tables held before they become one: each costs some 50 KB beside its rows."""
+
 ALIKE = 20
 """So many failures with one code, and nothing else, before a run is taken to meet a broken world."""
 
@@ -125,6 +128,8 @@ class Ledger:
             self._due_at = min(self._due_at, self._clock() + self._interval)
         self._waiting.append(outcomes)
         self._rows += outcomes.num_rows
+        if len(self._waiting) >= GATHERED:
+            self._waiting = [pa.concat_tables(self._waiting).combine_chunks()]
         self.tally.add(outcomes, self._clock())
         self._judge(outcomes)
         self.tick()

@@ -38,6 +38,6 @@ def main() -> None:
         peaks = []
         for count in (200, 2000):
             folder = Path(name) / str(count)
-            peaks.append(peak_of_driver(make_archive(folder, count, 160, 120), folder / "out"))
+            peaks.append(peak_of_driver(make_archive(folder, count, 320, 240), folder / "out"))
             print(f"{count:5d} photos: driver peak {peaks[-1]:.0f} MB", flush=True)
         print(f"ratio {peaks[1] / peaks[0]:.2f}")
