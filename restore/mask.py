@@ -189,11 +189,12 @@ def distance_to(target: Damage) -> Distance:
 
 
 def blocks(damage: Damage, margin: int) -> Iterator[Block]:
-    """Cut the frame in blocks and give those that have damage at most `margin` px away, row by row.
+    """Cut the frame in blocks and give what of them is at most `margin` px away from damage, row by row.
 
-    What is computed in a block's halo, which reaches `margin` px further, is what would be computed on
-    the whole frame as far as it depends on pixels at most `margin` px away. Most photos are damaged in
-    few places, so this saves most of the work, and no temporary is ever larger than a block.
+    A core is the part of a block that the damage's bounding box there, grown by `margin`, covers. What is
+    computed in its halo, which reaches `margin` px further, is what would be computed on the whole frame
+    as far as it depends on pixels at most `margin` px away. Most photos are damaged in few places, so
+    this saves most of the work, and no temporary is ever larger than a block.
     """
     height, width = damage.shape
     for top in range(0, height, BLOCK):
@@ -201,16 +202,28 @@ def blocks(damage: Damage, margin: int) -> Iterator[Block]:
         if not band.any():
             continue
         for left in range(0, width, BLOCK):
-            block = _block(top, left, height, width, margin)
-            if damage[block.halo].any():
-                yield block
+            y, x = max(0, top - margin), max(0, left - margin)
+            near = damage[y : top + BLOCK + margin, x : left + BLOCK + margin]
+            if near.any():
+                rows = _extent(near, 0, y, margin, slice(top, min(height, top + BLOCK)))
+                columns = _extent(near, 1, x, margin, slice(left, min(width, left + BLOCK)))
+                yield _block(rows, columns, damage.shape, margin)
 
 
-def _block(top: int, left: int, height: int, width: int, margin: int) -> Block:
-    y, x = max(0, top - margin), max(0, left - margin)
-    bottom, right = min(height, top + BLOCK), min(width, left + BLOCK)
+def _extent(near: Damage, axis: int, start: int, margin: int, within: slice) -> slice:
+    """Of a block's rows (axis 0) or columns (1), those at most `margin` px from the damage's box."""
+    found = np.flatnonzero(np.any(near, axis=1 - axis)) + start
+    first, end = int(found[0]) - margin, int(found[-1]) + 1 + margin
+    return slice(max(within.start, first), min(within.stop, end))
+
+
+def _block(rows: slice, columns: slice, shape: tuple[int, ...], margin: int) -> Block:
+    y, x = max(0, rows.start - margin), max(0, columns.start - margin)
     return Block(
-        (slice(top, bottom), slice(left, right)),
-        (slice(y, min(height, bottom + margin)), slice(x, min(width, right + margin))),
-        (slice(top - y, bottom - y), slice(left - x, right - x)),
+        (rows, columns),
+        (
+            slice(y, min(shape[0], rows.stop + margin)),
+            slice(x, min(shape[1], columns.stop + margin)),
+        ),
+        (slice(rows.start - y, rows.stop - y), slice(columns.start - x, columns.stop - x)),
     )

@@ -18,7 +18,7 @@ _MODEL = pa.struct([(name, pa.string()) for name in ("role", "id", "revision", "
 _SECONDS = pa.struct(
     [(name, pa.float64()) for name in ("fetch", "prepare", "wait", "paint", "finish", "upload")]
 )
-_FIGURES = pa.struct([(name, pa.float64()) for name in ("seam", "psnr", "ssim")])
+_FIGURES = pa.struct([(name, pa.float64()) for name in ("seam", "colour_step", "grain", "psnr", "ssim")])
 _TIME = pa.timestamp("us", tz="UTC")
 
 OUTCOME_SCHEMA = pa.schema(
@@ -94,11 +94,15 @@ class Figures:
 
     Attributes:
         seam: gradient at the damage's edge over that of the surrounding ring; 1 is seamless.
+        colour_step: jump of colour across the edge over the ring's own variation; 1 is no jump.
+        grain: fine texture of the paint over that of the ring; 1 is alike, a flat smear is below 1.
         psnr: dB inside the damage against `reference`; None without one.
         ssim: mean structural similarity inside the damage against `reference`; None without one.
     """
 
     seam: float | None = None
+    colour_step: float | None = None
+    grain: float | None = None
     psnr: float | None = None
     ssim: float | None = None
 

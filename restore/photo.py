@@ -359,7 +359,7 @@ def _finish(photo: Repainted, job: Job) -> Outcome:
     restored = replace(picture, pixels=pixels)
     encoded = codec.encode(restored, recipe.output_format, recipe.quality)
     changed = _proven(encoded, picture, restored, zone, job.max_megapixels)
-    measured = _figures(restored, _reference(photo.item, job), damage)
+    measured = _figures(restored, _reference(photo.item, job), damage, recipe.feather)
     uploading = time.perf_counter()
     output = identity.output_name(photo.item.item_id, photo.item.work_key, encoded.extension)
     sha256, size = _create(output, encoded.data, job)
@@ -461,12 +461,16 @@ def _reference(item: Item, job: Job) -> codec.Picture | None:
         raise ItemError(error.code, f"the reference: {error.message}") from None
 
 
-def _figures(restored: codec.Picture, reference: codec.Picture | None, damage: Mask) -> Figures:
-    seam = figures.seam(restored, damage)
+def _figures(restored: codec.Picture, reference: codec.Picture | None, damage: Mask, feather: int) -> Figures:
+    measured = Figures(
+        seam=figures.seam(restored, damage),
+        colour_step=figures.colour_step(restored, damage, feather),
+        grain=figures.grain(restored, damage, feather),
+    )
     if reference is None:
-        return Figures(seam=seam)
-    return Figures(
-        seam=seam,
+        return measured
+    return replace(
+        measured,
         psnr=figures.psnr(restored, reference, damage),
         ssim=figures.ssim(restored, reference, damage),
     )

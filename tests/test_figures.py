@@ -15,7 +15,7 @@ from skimage.metrics import structural_similarity
 
 from restore.codec import Picture
 from restore.composite import feather
-from restore.figures import MAX_PSNR, psnr, seam, ssim
+from restore.figures import MAX_PSNR, colour_step, grain, psnr, seam, ssim
 from restore.mask import BLOCK
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -113,6 +113,84 @@ def test_figures_know_no_block_edges(seed, shape):
     assert ssim(picture(truth), picture(other), damage) == pytest.approx(similar[damage].mean())
 
 
+SAME_LUMA = np.array([24.0, -14.0, 9.0])  # redder and no brighter
+
+
+@pytest.mark.parametrize("name", ("astronaut", "chelsea", "coffee", "rocket"))
+def test_a_wrong_hue_of_the_right_brightness_is_a_colour_step(name):
+    truth = getattr(data, name)()
+    damage = damage_on(truth.shape[:2])
+    reddened = np.rint(truth + SAME_LUMA).clip(0, 255).astype(np.uint8)
+    wrong = np.where(damage[..., None], reddened, truth)
+    assert 0.7 < colour_step(picture(truth), damage) < 1.4
+    assert colour_step(picture(wrong), damage) > colour_step(picture(truth), damage) + 0.4
+    assert seam(picture(wrong), damage) < seam(picture(truth), damage) + 0.3
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_a_tone_that_feathering_hides_from_the_seam_is_a_colour_step(name):
+    truth = getattr(data, name)()
+    damage = damage_on(truth.shape[:2], 3)
+    paint = (truth.astype(int) + 20).clip(0, 255).astype(np.uint8)
+    soft = feather(truth, paint, damage, 4, mode="L" if truth.ndim == 2 else "RGB")
+    assert colour_step(picture(soft), damage, 4) > colour_step(picture(truth), damage, 4) + 0.25
+    hard = pasted(truth, damage, 20)
+    assert colour_step(picture(hard), damage) > colour_step(picture(truth), damage) + 0.4
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_a_smear_lacks_the_grain_of_its_surroundings(name):
+    truth = getattr(data, name)()
+    damage = damage_on(truth.shape[:2])
+    smooth = cv2.GaussianBlur(truth, (0, 0), 4)
+    smear = np.where(damage if truth.ndim == 2 else damage[..., None], smooth, truth)
+    assert 0.7 < grain(picture(truth), damage) < 1.4
+    assert grain(picture(smear), damage) < 0.6
+    assert grain(picture(pasted(truth, damage, 20)), damage) > 0.7, "an offset has its grain"
+
+
+def test_paint_that_is_too_noisy_has_more_grain_than_its_surroundings():
+    truth = data.camera()
+    damage = damage_on(truth.shape)
+    noise = np.random.default_rng(0).normal(0, 30, truth.shape)
+    noisy = np.where(damage, (truth + noise).clip(0, 255).astype(np.uint8), truth)
+    assert grain(picture(noisy), damage) > 2
+
+
+def test_a_flat_photo_has_neither_step_nor_missing_grain():
+    flat = np.full((90, 90), 100, np.uint8)
+    damage = np.zeros(flat.shape, np.bool_)
+    damage[30:50, 30:60] = True
+    assert colour_step(picture(flat), damage) == pytest.approx(1)
+    assert grain(picture(flat), damage) == pytest.approx(1)
+    assert colour_step(picture(pasted(flat, damage, 5)), damage) == pytest.approx(6)
+
+
+@pytest.mark.parametrize("feather_px", [0, 4, 12])
+def test_modes_and_depths_of_one_photo_have_the_same_figures(feather_px):
+    gray = data.camera()
+    damage = damage_on(gray.shape)
+    alpha = np.random.default_rng(0).integers(0, 256, gray.shape, np.uint8)
+    others = [
+        picture(gray.astype(np.uint16) * 257),
+        picture(np.repeat(gray[..., None], 3, axis=2)),
+        picture(np.dstack([gray, alpha])),
+        picture(np.dstack([gray, gray, gray, alpha])),
+    ]
+    for figure in (colour_step, grain):
+        expected = figure(picture(gray), damage, feather_px)
+        assert [figure(other, damage, feather_px) for other in others] == pytest.approx(
+            [expected] * 4, rel=0.02
+        )
+
+
+def test_no_surroundings_no_colour_step_and_no_grain():
+    gray = picture(data.camera())
+    for figure in (colour_step, grain):
+        assert figure(gray, np.zeros((512, 512), np.bool_)) is None
+        assert figure(gray, np.ones((512, 512), np.bool_)) is None
+
+
 def test_a_known_error_gives_its_decibels():
     reference = np.full((50, 60, 3), 100, np.uint8)
     restored = reference + np.uint8(10)
@@ -171,13 +249,19 @@ def test_what_cannot_be_compared_gives_none():
     assert ssim(thin, thin, damage[20:26] | True) is None
 
 
-def test_the_seam_of_a_few_local_damages_is_cheap_on_two_megapixels():
+def test_figures_of_a_few_local_damages_are_cheap_on_two_megapixels():
     large = picture(cv2.resize(data.astronaut(), (1280, 1664)))
     damage = np.zeros((1664, 1280), np.bool_)
     for y, x in ((200, 300), (900, 1000), (1400, 150)):
         damage[y : y + 60, x : x + 40] = True
-    seam(large, damage)
-    best = min(_timed(lambda: seam(large, damage)) for _ in range(5))
+
+    def measure() -> None:
+        seam(large, damage)
+        colour_step(large, damage, 4)
+        grain(large, damage, 4)
+
+    measure()
+    best = min(_timed(measure) for _ in range(5))
     assert best < 0.06  # 6 ms of one core as measured
 
 
