@@ -5,6 +5,7 @@ python -m jobs.demo
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -71,7 +72,13 @@ def _where_to_look(restored: Path, sheet: Path) -> list[str]:
         f"  {sheet}  before, mask and after of every photo",
         f"  {restored}/images/  the restored photographs",
         f"  {restored}/metadata/  one Parquet row each",
+        f"  {_report(restored)}  the run as a page: open it in a browser",
     ]
+
+
+def _report(restored: Path) -> str:
+    record = json.loads(max((restored / "runs").iterdir()).read_text(encoding="utf-8"))
+    return f"{restored}/{record['report']}"
 
 
 if __name__ == "__main__":

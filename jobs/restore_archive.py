@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pyarrow as pa
 import ray
@@ -28,6 +29,7 @@ from manifests.diff import Plan, plan
 from manifests.reuse import reused_outcomes
 from manifests.schema import fill_versions, read_manifest
 from restore import flow, identity
+from restore.album import Album
 from restore.engines import Method, sizes_of
 from restore.errors import EngineError, LeaseHeld, StorageConfigError, SystemicError, UsageError
 from restore.item import EXTRA_PREFIX
@@ -36,7 +38,10 @@ from restore.ledger import Ledger, collect, write_plan, write_record
 from restore.photo import Job
 from restore.progress import Progress
 from restore.recipe import Recipe, load_recipe
+from restore.report import write_report
 from restore.storage import AccessPolicy, OutStore, is_local, local_path
+
+log = logging.getLogger(__name__)
 
 ALL_WELL, OTHER, SOME_FAILED = 0, 1, 3
 VERDICTS = {0: "complete", 1: "stopped", 3: "some_failed", 4: "budget_spent"}
@@ -130,16 +135,24 @@ class Run:
         ledger = Ledger(order.store, self._lease, self.run_id, extra, order.settings.max_failed)
         path = write_plan(order.store, self.run_id, planned.todo)
         print(describe(planned, order), flush=True)
-        code, message = self._guarded(planned, path, extra, ledger)
-        self._record(planned, ledger, code, message)
+        with Album() as album:
+            code, message = self._guarded(planned, path, extra, ledger, album)
+            album.close()
+            record = self._summary(planned, ledger, code, message)
+            report = self._report(ledger, album, record)
+        write_record(order.store, self.run_id, {**record, "report": report})
         self._say(ledger, code, message)
+        if report:
+            print(f"report: {order.store.root}/{report}")
         return code
 
-    def _guarded(self, planned: Plan, path: str, extra: list[str], ledger: Ledger) -> tuple[int, str]:
+    def _guarded(
+        self, planned: Plan, path: str, extra: list[str], ledger: Ledger, album: Album
+    ) -> tuple[int, str]:
         """The exit code and, where the run did not come to its end, why."""
         try:
             self._reuse(planned, ledger)
-            ended = not planned.todo.num_rows or self._paint(planned, path, extra, ledger)
+            ended = not planned.todo.num_rows or self._paint(planned, path, extra, ledger, album)
         except LeaseHeld:
             raise  # the store is another's now: nothing more is written
         except SystemicError as error:
@@ -162,14 +175,14 @@ class Run:
                 ledger.add(pa.Table.from_batches([batch]))
             ledger.commit()
 
-    def _paint(self, planned: Plan, path: str, extra: list[str], ledger: Ledger) -> bool:
+    def _paint(self, planned: Plan, path: str, extra: list[str], ledger: Ledger, album: Album) -> bool:
         """Rows to do, through the pipeline. Returns whether it came to its end."""
         order = self._order
         methods = _methods(planned.todo, order)
         with connected(order.store) as nodes:
             stream = flow.outcomes(self._job(), path, extra, methods, _pool(order, nodes))
             with Progress(planned.todo.num_rows + planned.reused.num_rows) as progress:
-                return collect(stream, ledger, progress.show, self._stop)
+                return collect(album.watch(stream), ledger, progress.show, self._stop)
 
     def _job(self) -> Job:
         order = self._order
@@ -186,37 +199,46 @@ class Run:
             copy_unmasked=order.settings.copy_unmasked,
         )
 
-    def _record(self, planned: Plan, ledger: Ledger, code: int, message: str) -> None:
+    def _report(self, ledger: Ledger, album: Album, record: Mapping[str, Any]) -> str | None:
+        """The page of this run. None when it did nothing, when it was told to stop and has no time for
+        pages, or when the page could not be written: rows are the truth, a page is only shown.
+        """
+        if not ledger.parts or self._stop.is_set():
+            return None
+        try:
+            return write_report(self._order.store, self.run_id, ledger.parts, album, record)
+        except Exception:
+            log.warning("no report was written; rows and pictures are whole", exc_info=True)
+            return None
+
+    def _summary(self, planned: Plan, ledger: Ledger, code: int, message: str) -> dict[str, Any]:
+        """The run record but for its report."""
         order = self._order
         ended = datetime.now(UTC)
-        write_record(
-            order.store,
-            self.run_id,
-            {
-                "run_id": self.run_id,
-                "epoch": self._lease.epoch,
-                "verdict": VERDICTS.get(code, "stopped"),
-                "exit_code": code,
-                "message": message,
-                "manifest": order.settings.manifest,
-                "profile": order.profile.name,
-                "planned": planned.todo.num_rows,
-                "reasons": dict(planned.counts),
-                "status": dict(ledger.tally.status),
-                "errors": dict(ledger.tally.codes),
-                "committed": ledger.committed,
-                "parts": ledger.parts,
-                "photos_per_second": ledger.tally.rate,
-                "recipe": order.recipe.model_dump(),
-                "recipe_hash": identity.recipe_hash(order.recipe),
-                "engine_hashes": dict(order.engine_hashes),
-                "pipeline_version": identity.PIPELINE_VERSION,
-                "versions": {name: version(name) for name in ("silverprint", "ray", "pyarrow", "pyvips")},
-                "started_at": self._began.isoformat(),
-                "ended_at": ended.isoformat(),
-                "seconds": round((ended - self._began).total_seconds(), 3),
-            },
-        )
+        return {
+            "run_id": self.run_id,
+            "epoch": self._lease.epoch,
+            "verdict": VERDICTS.get(code, "stopped"),
+            "exit_code": code,
+            "message": message,
+            "manifest": order.settings.manifest,
+            "profile": order.profile.name,
+            "planned": planned.todo.num_rows,
+            "reasons": dict(planned.counts),
+            "status": dict(ledger.tally.status),
+            "errors": dict(ledger.tally.codes),
+            "committed": ledger.committed,
+            "parts": ledger.parts,
+            "photos_per_second": ledger.tally.rate,
+            "recipe": order.recipe.model_dump(),
+            "recipe_hash": identity.recipe_hash(order.recipe),
+            "engine_hashes": dict(order.engine_hashes),
+            "pipeline_version": identity.PIPELINE_VERSION,
+            "versions": {name: version(name) for name in ("silverprint", "ray", "pyarrow", "pyvips")},
+            "started_at": self._began.isoformat(),
+            "ended_at": ended.isoformat(),
+            "seconds": round((ended - self._began).total_seconds(), 3),
+        }
 
     def _say(self, ledger: Ledger, code: int, message: str) -> None:
         tally = ledger.tally

@@ -12,7 +12,10 @@ engines/    whatever paints
 composite   painted windows -> the photo, known pixels bit-identical
 figures     what can be measured of the result
 outcome     the photo's metadata row
+thumbs      its small pictures for the report
 photo       the story of one photo: prepare -> paint -> finish
 flow        the Ray Data pipeline over many photos
 ledger      lease, rows in parts, progress, error budget, run record
+album       the small pictures that the report will show
+report      a run as a page to look at
 """

@@ -23,7 +23,18 @@ from restore.errors import ErrorCode, ItemError
 from restore.recipe import OutputFormat
 from restore.samples import Mode, Pixels
 
-__all__ = ["Encoded", "Format", "Header", "Mode", "Picture", "Pixels", "decode", "encode", "read_header"]
+__all__ = [
+    "Encoded",
+    "Format",
+    "Header",
+    "Mode",
+    "Picture",
+    "Pixels",
+    "decode",
+    "encode",
+    "read_header",
+    "shown",
+]
 
 # One thread a process and no cache of operations: a cluster runs one process per core.
 pyvips.cache_set_max(0)
@@ -33,6 +44,7 @@ _ACCEPTED = "accepted are JPEG, PNG, TIFF and WebP of one picture, gray, RGB or 
 _EXTENSIONS: Mapping[Format, str] = {"jpeg": "jpg", "png": "png", "tiff": "tif", "webp": "webp"}
 _LONGEST_SIDE: Mapping[Format, int] = {"jpeg": 65535, "webp": 16383, "png": 2**31 - 1, "tiff": 2**31 - 1}
 _ALPHA: tuple[Mode, ...] = ("LA", "RGBA")
+_SMALL_PROFILE = 4096  # bytes; the usual matrix profiles have 500 to 3200
 # LZW and deflate may grow noise by half; beyond this the offsets of classic TIFF could run over.
 _BIG_TIFF = 2 << 30
 
@@ -312,10 +324,33 @@ def _fit(picture: Picture, form: Format) -> tuple[Picture, tuple[str, ...]]:
     return picture, tuple(steps)
 
 
+def shown(picture: Picture) -> Picture:
+    """What a browser shows: 8 bit, gray or RGB, on white where it was transparent, no metadata.
+
+    In sRGB, or with the picture's own profile where that is small: a browser applies it at no cost,
+    and converting a thumbnail takes longer than all else that is done to it.
+    """
+    pixels, mode, icc = picture.pixels, picture.mode, picture.icc
+    if picture.bit_depth == 16:
+        pixels = samples.to_8_bit(pixels)
+    if mode in _ALPHA:
+        pixels, mode = samples.on_white(pixels), "L" if mode == "LA" else "RGB"
+    flat = replace(picture, pixels=pixels, mode=mode, exif=None, xmp=None, dpi=None)
+    if not _has_own_profile(flat) or icc is None:
+        return _to_srgb(flat) if mode == "CMYK" else replace(flat, icc=None)
+    return _to_srgb(flat) if mode == "CMYK" or len(icc) > _SMALL_PROFILE else flat
+
+
+def _has_own_profile(picture: Picture) -> bool:
+    """Whether the profile is one of the picture's own kind of colours."""
+    kinds = {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}
+    return picture.icc is not None and picture.icc[16:20] == kinds[picture.mode.removesuffix("A")]
+
+
 def _to_srgb(picture: Picture) -> Picture:
-    """CMYK by its own profile, or by libvips' where it has none, to sRGB of the same depth."""
+    """To sRGB of the same depth by its own profile; CMYK without one by libvips'. No alpha."""
     image = _vips(picture)
-    embedded = picture.icc is not None and picture.icc[16:20] == b"CMYK"
+    embedded = _has_own_profile(picture)
     if embedded:
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", picture.icc)
     converted = image.icc_transform(

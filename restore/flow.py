@@ -23,7 +23,7 @@ from restore import engines, photo
 from restore.engines import Method
 from restore.errors import ErrorCode, ItemError, SystemicError
 from restore.item import Item
-from restore.outcome import Outcome, outcomes_table
+from restore.outcome import Outcome, outcomes_table, with_thumbs
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def cluster() -> Cluster:
 def outcomes(
     job: photo.Job, plan: str, extra: Sequence[str], methods: Sequence[Method], pool: Pool
 ) -> Iterator[pa.Table]:
-    """Run the plan and yield tables of outcomes, in the order in which photos finish.
+    """Run the plan and yield tables of outcomes with their `THUMBS`, in the order in which photos finish.
 
     Args:
         plan: path of the plan's Parquet file below OUT.
@@ -124,13 +124,13 @@ class Painter:
 
 
 def finish(photos: pa.Table, job: photo.Job, extra: Sequence[str]) -> pa.Table:
-    """Painted photos -> their outcomes."""
+    """Painted photos -> their outcomes, and their small pictures beside them."""
     cv2.setNumThreads(1)
     done = [
         value if isinstance(value, Outcome) else _guarded(photo.finish, value, value.facts, job)
         for value in _unpack(photos)
     ]
-    return outcomes_table(done, extra)
+    return with_thumbs(outcomes_table(done, extra), done)
 
 
 def _guarded(step: Callable[[Any, photo.Job], Any], value: Any, facts: Outcome, job: photo.Job) -> Any:

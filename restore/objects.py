@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import mimetypes
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ S3_SCHEMES = frozenset({"s3", "s3a"})
 CREATE_CONDITIONALLY = S3_SCHEMES | {"gs", "gcs", "abfs", "abfss", "az"}
 """Schemes whose file system turns mode="create" into a conditional request, read in their sources:
 s3fs If-None-Match, gcsfs ifGenerationMatch=0, adlfs overwrite=False."""
+
+_MEDIA_TYPE = {"s3": "ContentType", "gs": "content_type"}  # adlfs releases differ in taking any
 
 CONNECT_SECONDS, READ_SECONDS = 5, 30
 BOTOCORE_ATTEMPTS = 6
@@ -226,13 +229,20 @@ def token(info: dict[str, Any]) -> str:
 def _put(fs: Any, path: str, data: bytes, mode: Literal["create", "overwrite"]) -> None:
     """Write, saying FileExistsError also for stores whose 412 does not name the failed condition."""
     try:
-        fs.pipe_file(path, data, mode=mode)
+        fs.pipe_file(path, data, mode=mode, **_media_type(fs, path))
     except ParamValidationError as error:
         raise _unnameable(path) from error
     except OSError as error:
         if http_status(error) == 412:
             raise FileExistsError(errno.EEXIST, "name is taken", path) from error
         raise
+
+
+def _media_type(fs: Any, path: str) -> dict[str, str]:
+    """How a store is told what a name's ending says, so that browsers show pictures and pages from it."""
+    media_type = mimetypes.guess_type(path.rpartition("/")[2])[0]
+    parameter = _MEDIA_TYPE.get(fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0])
+    return {parameter: media_type} if parameter and media_type else {}
 
 
 def _unnameable(path: str) -> FileNotFoundError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -72,6 +73,9 @@ OUTCOME_SCHEMA = pa.schema(
 )
 """Columns of a metadata part; the manifest's `x_*` columns follow, all strings."""
 
+THUMBS = MappingProxyType({f"thumb_{name}": name for name in ("before", "after", "damage")})
+"""Columns that bring a photo's small pictures to the driver, by the field of `Thumbs`; never committed."""
+
 SET_AT_COMMIT = ("row_id", "committed_at")
 """Columns that the ledger fills when it commits a row."""
 
@@ -105,6 +109,21 @@ class Figures:
     grain: float | None = None
     psnr: float | None = None
     ssim: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbs:
+    """Small pictures of a photo, encoded, for the report page. They travel beside the row, not in it.
+
+    Attributes:
+        before: the source, JPEG; None when it could not be decoded.
+        after: the result, JPEG.
+        damage: what was repainted, PNG, transparent elsewhere.
+    """
+
+    before: bytes | None = None
+    after: bytes | None = None
+    damage: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +174,7 @@ class Outcome:
     seconds: Seconds = field(default_factory=Seconds)
     figures: Figures = field(default_factory=Figures)
     extra: Mapping[str, str | None] = field(default_factory=dict)
+    thumbs: Thumbs = field(default_factory=Thumbs)
 
 
 def outcome_schema(extra: Iterable[str]) -> pa.Schema:
@@ -170,6 +190,14 @@ def outcomes_table(outcomes: Iterable[Outcome], extra: Iterable[str]) -> pa.Tabl
     names = tuple(extra)
     schema = pa.schema([f for f in outcome_schema(names) if f.name not in SET_AT_COMMIT])
     return pa.Table.from_pylist([_row(outcome, names) for outcome in outcomes], schema=schema)
+
+
+def with_thumbs(table: pa.Table, outcomes: Iterable[Outcome]) -> pa.Table:
+    """`outcomes_table` of the same outcomes with the columns `THUMBS` at its end."""
+    thumbs = [outcome.thumbs for outcome in outcomes]
+    for name, part in THUMBS.items():
+        table = table.append_column(name, pa.array([getattr(one, part) for one in thumbs], pa.large_binary()))
+    return table
 
 
 def _row(outcome: Outcome, extra: tuple[str, ...]) -> dict[str, Any]:

@@ -20,9 +20,10 @@ from restore import mask as masks
 from restore.engines import Engine, Method, Painted, Sampler, Task, sizes_of
 from restore.errors import ErrorCode, ItemError
 from restore.item import Item
-from restore.outcome import Figures, Outcome, Seconds
+from restore.outcome import Figures, Outcome, Seconds, Thumbs
 from restore.recipe import Recipe, with_overrides
 from restore.storage import AccessPolicy, Fetched, OutStore, fetch
+from restore.thumbs import damage_overlay, thumbnail
 from restore.windows import Window, assemble, back, cut, cut_mask, plan_windows
 
 Pixels = npt.NDArray[np.generic]
@@ -207,6 +208,7 @@ def _with_picture(facts: Outcome, picture: codec.Picture) -> Outcome:
         height=picture.height,
         bit_depth=picture.bit_depth,
         color_mode=picture.mode,
+        thumbs=Thumbs(before=thumbnail(picture)),
     )
 
 
@@ -375,6 +377,7 @@ def _finish(photo: Repainted, job: Job) -> Outcome:
         changed_outside_mask=changed,
         dropped=tuple(dict.fromkeys((*picture.dropped, *encoded.dropped))),
         figures=measured,
+        thumbs=replace(photo.facts.thumbs, after=thumbnail(restored), damage=damage_overlay(damage)),
         seconds=replace(photo.facts.seconds, finish=spent, upload=uploaded - uploading),
     )
 

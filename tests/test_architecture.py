@@ -22,6 +22,7 @@ PARTS_OF = {
     "containers": "codec",
     "samples": "codec",
     "tiles": "windows",
+    "charts": "report",
 }
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -30,11 +31,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "composite": GROUND | {"mask"},
     "figures": GROUND | {"mask"},
     "engines": GROUND | {"mask"},
-    "photo": GROUND | {"mask", "windows", "engines", "composite", "figures"},
+    "thumbs": GROUND,
+    "photo": GROUND | {"mask", "windows", "engines", "composite", "figures", "thumbs"},
     "flow": GROUND | {"photo", "engines", "weights"},
     "lease": GROUND,
     "ledger": GROUND | {"lease"},
     "progress": GROUND | {"ledger"},
+    "album": {"outcome"},
+    "report": {"storage", "album"},
 }
 
 OWNERS = {

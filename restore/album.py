@@ -1,0 +1,127 @@
+"""The small pictures of a run that its report will show, on the driver's own disk and bounded in number."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from collections.abc import Iterable, Iterator
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock
+from types import TracebackType
+
+import numpy as np
+import pyarrow as pa
+
+from restore.outcome import THUMBS
+
+log = logging.getLogger(__name__)
+
+PICTURED = 2000
+"""Photos whose pictures are kept: those with the worst seams."""
+FAILED_PICTURED = 500
+"""Failed photos whose source is kept: the first ones."""
+
+
+class Album:
+    """Takes the pictures out of a stream of outcomes. A context manager; its folder goes with it.
+
+    A full disk costs the report its pictures and never the run.
+    """
+
+    def __init__(self, pictured: int = PICTURED, failed: int = FAILED_PICTURED) -> None:
+        self._folder = TemporaryDirectory(prefix="silverprint-", ignore_cleanup_errors=True)
+        self._worst, self._failed = _Shelf(pictured), _Shelf(failed)
+        self._kept: dict[str, tuple[str, ...]] = {}
+        self._numbers = count()
+        self._lock = Lock()  # the stream is drawn in one thread and the report written in another
+        self._open = True
+
+    def watch(self, stream: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """The stream's tables without their pictures, those of the worst photos so far kept."""
+        for table in stream:
+            self._keep(table)
+            # A copy: the rows wait for their commit, and a part of a table keeps all of it in memory.
+            yield table.drop_columns(list(THUMBS)).take(np.arange(table.num_rows))
+
+    def close(self) -> None:
+        """Keep no more, so that what was kept stays as it is."""
+        with self._lock:
+            self._open = False
+
+    def names(self, item_id: str) -> tuple[str, ...]:
+        """Which pictures of a photo are kept: of "before", "after" and "damage"."""
+        path = self._kept.get(item_id)
+        return path[1:] if path else ()
+
+    def read(self, item_id: str, name: str) -> bytes:
+        """One kept picture."""
+        return self._path(self._kept[item_id][0], name).read_bytes()
+
+    def _keep(self, table: pa.Table) -> None:
+        with self._lock:
+            if not self._open:
+                return
+            try:
+                for row in _pictured(table):
+                    self._offer(*row)
+            except OSError as error:
+                self._open = False
+                log.warning("the report will lack pictures: %s", error)
+
+    def _offer(self, item_id: str, seam: float | None, failed: bool, pictures: dict[str, bytes]) -> None:
+        shelf, number = (self._failed if failed else self._worst), next(self._numbers)
+        gone = shelf.put(_rank(seam, failed, number), item_id)
+        if gone == item_id:
+            return
+        for name, data in pictures.items():
+            self._path(f"{number:09d}", name).write_bytes(data)
+        self._kept[item_id] = (f"{number:09d}", *pictures)
+        if gone is not None:
+            stem, *names = self._kept.pop(gone)
+            for name in names:
+                self._path(stem, name).unlink()
+
+    def _path(self, stem: str, name: str) -> Path:
+        return Path(self._folder.name, f"{stem}-{name}")
+
+    def __enter__(self) -> Album:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self.close()
+        self._folder.cleanup()
+
+
+class _Shelf:
+    """Room for so many of the highest ranked."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._heap: list[tuple[float, str]] = []
+
+    def put(self, rank: float, item_id: str) -> str | None:
+        """Place one; returns the one that has no room any more, which may be itself."""
+        if len(self._heap) < self._room:
+            heapq.heappush(self._heap, (rank, item_id))
+            return None
+        return heapq.heappushpop(self._heap, (rank, item_id))[1]
+
+
+def _rank(seam: float | None, failed: bool, number: int) -> float:
+    """Failed photos by arrival; others by their seam, those without one last."""
+    if failed:
+        return float(-number)
+    return -1.0 if seam is None else seam
+
+
+def _pictured(table: pa.Table) -> Iterator[tuple[str, float | None, bool, dict[str, bytes]]]:
+    """Id, seam, whether it failed, and the pictures of each row that has some."""
+    ids, status = table["item_id"].to_pylist(), table["status"].to_pylist()
+    seams = table["figures"].combine_chunks().field("seam").to_pylist()
+    columns = [table[name].to_pylist() for name in THUMBS]
+    for item_id, seam, outcome, *pictures in zip(ids, seams, status, *columns, strict=True):
+        some = {name: data for name, data in zip(THUMBS.values(), pictures, strict=True) if data}
+        if some:
+            yield item_id, seam, outcome == "failed", some
