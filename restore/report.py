@@ -87,7 +87,7 @@ def _seams(batch: pa.RecordBatch) -> Iterator[tuple[float, str]]:
 
 def _photos(rows: ds.Dataset, worst: Sequence[str], album: Album) -> Iterator[File]:
     """Rows in files of `ROWS_PER_FILE`, the pictures of their photos, and the index of all, last."""
-    wanted = (pc.field("status") == "failed") | pc.field("row_id").isin(worst)
+    wanted = (pc.field("status") == "failed") | pc.field("row_id").isin(pa.array(worst, pa.string()))
     batches = rows.to_batches(filter=wanted, batch_size=1024, batch_readahead=2, fragment_readahead=1)
     listed = (row for batch in batches for row in batch.to_pylist())
     index: list[dict[str, Any]] = []

@@ -68,11 +68,15 @@ def test_an_archive_is_restored_then_only_what_changed(tmp_path: Path) -> None:
     check_rows(out, {"restored": 6, "failed": 1})
     check_known_pixels(out)
     assert last_record(out)["verdict"] == "some_failed" and last_record(out)["exit_code"] == 3
+    report = last_record(out)["report"]
+    assert first.stdout.splitlines()[-1] == f"report: {out}/{report}" and (out / report).is_file()
+    assert len(list((out / report).parent.glob("thumbs/*-after.jpg"))) == 6
     before = pictures(out)
 
     again = run(manifest, out)
     assert again.returncode == 0 and "6 done, 1 failed_before" in again.stdout
     assert len(rows(out)) == 7, "nothing done is done again"
+    assert last_record(out)["report"] is None and len(list(out.glob("reports/*"))) == 1
 
     Image.fromarray(damage(77)).save(tmp_path / "in/masks/003.png")
     redrawn = run(manifest, out)
@@ -136,6 +140,15 @@ def test_limits_and_overrides(tmp_path: Path) -> None:
     assert second.returncode == 0 and "2 failed_before" in second.stdout
     assert sum(row["status"] == "restored" for row in rows(out)) == 3
     assert all(row["overrides"] == '{"seed":1}' for row in rows(out) if row["status"] == "restored")
+
+
+def test_a_report_that_cannot_be_written_fails_no_run(tmp_path: Path) -> None:
+    manifest, out = make_archive(tmp_path / "in", 2), tmp_path / "out"
+    out.mkdir()
+    (out / "reports").write_text("a file where the folder should be")
+    done = run(manifest, out)
+    assert done.returncode == 0 and "no report was written" in done.stderr
+    assert len(rows(out)) == 2 and last_record(out)["report"] is None
 
 
 @pytest.mark.parametrize(
