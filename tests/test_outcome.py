@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import UTC, datetime
 
-from restore.outcome import OUTCOME_SCHEMA, SET_AT_COMMIT, Figures, Outcome, outcome_schema, outcomes_table
+from restore.outcome import (
+    OUTCOME_SCHEMA,
+    SET_AT_COMMIT,
+    Figures,
+    Outcome,
+    Thumbs,
+    outcome_schema,
+    outcomes_table,
+    with_thumbs,
+)
 
 COLUMNS = """
 row_id item_id run_id status error_code error_message work_key reason reused_from image image_version
@@ -21,7 +30,9 @@ def test_the_columns_are_these() -> None:
 
 
 def test_every_column_is_a_field_or_set_at_commit() -> None:
-    assert {field.name for field in fields(Outcome)} - {"extra"} == set(COLUMNS) - set(SET_AT_COMMIT)
+    assert {field.name for field in fields(Outcome)} - {"extra", "thumbs"} == set(COLUMNS) - set(
+        SET_AT_COMMIT
+    )
 
 
 def test_outcomes_become_rows_of_the_declared_types() -> None:
@@ -49,6 +60,16 @@ def test_outcomes_become_rows_of_the_declared_types() -> None:
     assert row["windows"] == [window] and row["x_box"] == "7"
     assert row["figures"]["seam"] == 1.5 and row["figures"]["psnr"] is None
     assert row["started_at"] == datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def test_pictures_travel_beside_the_row() -> None:
+    facts = {"status": "failed", "work_key": "k", "reason": "new", "image": "/a.png", "recipe_hash": "h"}
+    more = {"pipeline_version": 1, "started_at": datetime(2026, 1, 2, tzinfo=UTC), "software_version": "0"}
+    outcome = Outcome(item_id="a", run_id="r", thumbs=Thumbs(before=b"jpeg"), **facts, **more)
+    row = outcomes_table([outcome], [])
+    both = with_thumbs(row, [outcome])
+    assert both.schema.names == [*row.schema.names, "thumb_before", "thumb_after", "thumb_damage"]
+    assert both["thumb_before"].to_pylist() == [b"jpeg"] and both["thumb_after"].to_pylist() == [None]
 
 
 def test_no_outcomes_are_an_empty_table_of_the_same_schema() -> None:

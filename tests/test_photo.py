@@ -24,6 +24,10 @@ from restore.storage import AccessPolicy, OutStore
 KEY = "0123456789abcdef"
 
 
+SEEN = {ErrorCode.MASK_UNREADABLE, ErrorCode.MASK_SIZE_MISMATCH, ErrorCode.MASK_FULL}
+"""Failures that come when the photo itself has been decoded."""
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> photo.Job:
     return photo.Job(
@@ -98,6 +102,8 @@ def test_a_photo_is_restored_and_its_row_tells_all(inputs: Path, job: photo.Job)
     assert outcome.figures.ssim is not None and outcome.figures.seam is not None
     assert outcome.engine == "telea" and outcome.extra == {"x_title": "Eileen Collins"}
     assert outcome.windows and outcome.seconds.finish > 0 and outcome.attempts == 1
+    small = [Image.open(io.BytesIO(one)).size for one in (outcome.thumbs.before, outcome.thumbs.after) if one]
+    assert small == [(480, 480)] * 2 and outcome.thumbs.damage is not None
 
 
 def test_a_16_bit_gray_tiff_stays_one(inputs: Path, job: photo.Job) -> None:
@@ -162,6 +168,7 @@ def test_the_failures_of_a_photo_are_typed_rows(inputs: Path, job: photo.Job, tm
         outcome = restore(item, job)
         assert (outcome.status, outcome.error_code) == ("failed", code), outcome.error_message
         assert outcome.error_message and outcome.output is None
+        assert outcome.thumbs.after is None and (outcome.thumbs.before is not None) == (code in SEEN), code
         if code in (ErrorCode.MASK_NOT_FOUND, ErrorCode.MASK_FULL):
             assert outcome.image_sha256, "a failed row tells what was known by then"
     assert restore(cases[ErrorCode.MASK_FULL], job).mask_coverage == 1.0
