@@ -18,7 +18,7 @@ from restore.access import AccessPolicy, resolve
 from restore.errors import ItemError
 from restore.identity import canonical
 from restore.item import EXTRA_PREFIX
-from restore.recipe import Kind, override_kinds
+from restore.recipe import FIXED_AT_LOAD, Kind, override_kinds
 from restore.storage import versions
 
 OPTIONAL = ("mask", "image_version", "mask_version", "reference")
@@ -27,8 +27,6 @@ _SIZES = ("image_bytes", "image_mtime", "mask_bytes", "mask_mtime", "width", "he
 UNUSED = (*_SIZES, "bit_depth", "color_mode", "reason")
 RESERVED = (*UNUSED, "priority")
 """Columns that a listing may hold."""
-
-FIXED_AT_LOAD = ("dtype", "offload", "compile", "models")
 
 # As `restore.identity` reads the text of a value.
 INT = "[+-]?[0-9]{1,18}"

@@ -14,6 +14,7 @@ figures     what can be measured of the result
 outcome     the photo's metadata row
 thumbs      its small pictures for the report
 photo       the story of one photo: prepare -> paint -> finish
+weights     a model's name -> a verified local directory
 flow        the Ray Data pipeline over many photos
 ledger      lease, rows in parts, progress, error budget, run record
 album       the small pictures that the report will show

@@ -13,12 +13,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from restore.recipe import INTRODUCED, Kind, Recipe, override_kinds
+from restore.recipe import FIXED_AT_LOAD, INTRODUCED, Kind, Recipe, override_kinds
 
 PIPELINE_VERSION = 1
 """Bumped by hand when the pixels around the engine change: masks, windows, composite, encoding."""
 
-ENGINE_VERSIONS: Mapping[str, int] = {"classical": 1}
+ENGINE_VERSIONS: Mapping[str, int] = {"classical": 1, "sdxl": 1, "sd2": 1}
 """Bumped by hand when an engine paints other pixels from the same task."""
 
 _INT = re.compile(r"[+-]?[0-9]{1,18}")
@@ -43,13 +43,28 @@ def sha256_bytes(data: bytes) -> str:
 
 def recipe_hash(recipe: Recipe) -> str:
     """Hash of all settings that differ from the default they were introduced with."""
-    changed = {name: value for name, value in recipe.model_dump().items() if value != INTRODUCED[name]}
+    values = recipe.model_dump(exclude=set(FIXED_AT_LOAD))
+    changed = {name: value for name, value in values.items() if value != INTRODUCED[name]}
     return sha256_text(canonical(changed))
 
 
 def classical_hash() -> str:
     """Engine hash of the classical engine: it has no weights, so its version is all there is."""
     return sha256_text(canonical(["classical", ENGINE_VERSIONS["classical"]]))
+
+
+def diffusion_hash(engine: str, dtype: str, digests: Mapping[str, str]) -> str:
+    """Engine hash of a diffusion engine.
+
+    Args:
+        digests: for each role, the digest of all of its files; a checkpoint's scheduler is one of them.
+    """
+    return sha256_text(canonical([engine, ENGINE_VERSIONS[engine], dtype, digests]))
+
+
+def auto_hash(thin: str, thick: str) -> str:
+    """Engine hash of engine=auto where it means one engine for thin damage and another for the rest."""
+    return sha256_text(canonical(["auto", thin, thick]))
 
 
 def overrides_json(columns: Mapping[str, Any]) -> str:

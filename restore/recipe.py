@@ -13,7 +13,15 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from restore.errors import ErrorCode, ItemError, UsageError
 
@@ -21,13 +29,48 @@ EngineName = Literal["auto", "telea", "ns", "sdxl", "sd2"]
 Scheduler = Literal["checkpoint", "euler", "dpmpp_2m_karras", "ddim", "unipc"]
 Polarity = Literal["white_is_damage", "black_is_damage"]
 OutputFormat = Literal["source", "png", "tiff", "jpeg", "webp"]
+Mode = Literal["inpaint", "outpaint"]
+Dtype = Literal["float16", "bfloat16", "float32"]
+Offload = Literal["none", "model"]
+Compile = Literal["none", "regional", "full"]
 Kind = Literal["str", "int", "float", "bool"]
+
+MAX_MARGIN = 8192
+"""The most that `expand` adds on one side, px."""
+
+
+class Models(BaseModel):
+    """What the diffusion engines are loaded from: a hub id at a revision, a local directory or a store URI.
+
+    Hub ids are pinned: a model that changes under its name would change pictures. An empty `vae` is the
+    inpaint pipeline's own, and an empty `refiner` leaves the base alone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    inpaint: str = "diffusers/stable-diffusion-xl-1.0-inpainting-0.1@115134f363124c53c7d878647567d04daf26e41e"
+    refiner: str = "stabilityai/stable-diffusion-xl-refiner-1.0@5d4cfe854c9a9a87939ff3653551c2b3c99a4356"
+    vae: str = "madebyollin/sdxl-vae-fp16-fix@207b116dae70ace3637169f1ddd2434b91b3a8cd"
+    sd2: str = "sd2-community/stable-diffusion-2-inpainting@5f74973cbb64c8568780732c17f43eb269d63a0d"
+
+
+def _margins(value: Any) -> Any:
+    """`expand` in its one spelling, from a list of a TOML file or from text."""
+    parts = value.split(",") if isinstance(value, str) else value
+    try:
+        margins = [int(part) for part in parts]
+    except (TypeError, ValueError):
+        margins = []
+    if len(margins) != 4 or not all(0 <= margin <= MAX_MARGIN for margin in margins):
+        raise ValueError(f"must be left,top,right,bottom in pixels, each from 0 to {MAX_MARGIN}")
+    return ",".join(str(margin) for margin in margins)
 
 
 class Recipe(BaseModel):
     """All settings that can change a restored picture. Lengths are in source pixels.
 
-    Batch sizes, worker counts and the like are not here: they must not change a picture.
+    Batch sizes, worker counts and the like are not here: they must not change a picture. `FIXED_AT_LOAD`
+    holds the fields that belong to the engine and not to the photo.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -51,6 +94,19 @@ class Recipe(BaseModel):
     thin_radius: Annotated[float, Field(ge=0, le=64)] = 3.0
     output_format: OutputFormat = "source"
     quality: Annotated[int, Field(ge=1, le=100)] = 95
+    mode: Mode = "inpaint"
+    expand: Annotated[str, BeforeValidator(_margins)] = "0,0,0,0"
+    guidance_cutoff: Annotated[float, Field(gt=0, le=1)] = 1.0
+    models: Models = Models()
+    dtype: Dtype = "float16"
+    offload: Offload = "none"
+    compile: Compile = "none"
+
+    @property
+    def margins(self) -> tuple[int, int, int, int]:
+        """`expand` as numbers: (left, top, right, bottom), px."""
+        left, top, right, bottom = (int(part) for part in self.expand.split(","))
+        return left, top, right, bottom
 
     @field_validator("dilate_kernel")
     @classmethod
@@ -68,6 +124,23 @@ class Recipe(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _refiner_is_named(self) -> Recipe:
+        if self.engine == "sdxl" and self.refine and not self.models.refiner:
+            raise ValueError("refine=true needs models.refiner; name one, or set refine=false")
+        return self
+
+    @model_validator(mode="after")
+    def _only_outpainting_expands(self) -> Recipe:
+        if any(self.margins) and self.mode != "outpaint":
+            raise ValueError(f"expand={self.expand} needs mode=outpaint")
+        return self
+
+
+FIXED_AT_LOAD = ("models", "dtype", "offload", "compile")
+"""Fields that an actor fixes when it loads its models, so no row may override them. The recipe's hash
+leaves them out: `models` and `dtype` are in the engine's hash, and `offload` and `compile` change where
+and how fast the same arithmetic is done, which moves a pixel by no more than another GPU would."""
 
 # The default each field had when it was introduced. A field at this value is left out of the
 # recipe's hash, so that adding a field, or changing a default later, redoes only what it must.
@@ -92,6 +165,9 @@ INTRODUCED: Mapping[str, Any] = MappingProxyType(
         "thin_radius": 3.0,
         "output_format": "source",
         "quality": 95,
+        "mode": "inpaint",
+        "expand": "0,0,0,0",
+        "guidance_cutoff": 1.0,
     }
 )
 
@@ -109,7 +185,11 @@ def base_steps(recipe: Recipe) -> int:
 
 def override_kinds() -> dict[str, Kind]:
     """The fields that a manifest row may override, each with the kind of value it holds."""
-    return {name: _kind(field.annotation) for name, field in Recipe.model_fields.items()}
+    return {
+        name: _kind(field.annotation)
+        for name, field in Recipe.model_fields.items()
+        if name not in FIXED_AT_LOAD
+    }
 
 
 def _kind(annotation: Any) -> Kind:
@@ -129,9 +209,21 @@ def load_recipe(toml: str | None = None, settings: Mapping[str, str] | None = No
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"the recipe is not valid TOML: {error}") from None
     try:
-        return Recipe.model_validate({**values, **(settings or {})})
+        return Recipe.model_validate(_set(values, settings or {}))
     except ValidationError as error:
         raise UsageError("recipe: " + explain(error)) from None
+
+
+def _set(values: Mapping[str, Any], settings: Mapping[str, str]) -> dict[str, Any]:
+    """`values` with the settings laid over them; a dotted name sets one value of a table."""
+    merged = dict(values)
+    for name, value in settings.items():
+        table, dot, key = name.partition(".")
+        if dot and isinstance(merged.get(table, {}), dict):
+            merged[table] = {**merged.get(table, {}), key: value}
+        else:
+            merged[name] = value
+    return merged
 
 
 def with_overrides(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
@@ -156,8 +248,9 @@ def explain(error: ValidationError) -> str:
 def _fault(fault: Any) -> str:
     name = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        near = get_close_matches(name, Recipe.model_fields, n=1)
-        hint = f", did you mean {near[0]}?" if near else f"; known are {', '.join(Recipe.model_fields)}"
+        known = [*Recipe.model_fields, *(f"models.{role}" for role in Models.model_fields)]
+        near = get_close_matches(name, known, n=1)
+        hint = f", did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
         return f"{name} is not a setting{hint}"
     message = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input ")
     return f"{name}={fault['input']!r}: {message}" if name else message

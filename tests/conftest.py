@@ -97,3 +97,14 @@ def s3() -> Iterator[S3Server]:
 def start_moto() -> Callable[..., AbstractContextManager[str]]:
     """`moto_server`, for a test that needs a server with settings of its own."""
     return moto_server
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Tiny random checkpoints of all diffusion models, made once."""
+    import torch
+
+    from tests.tiny_checkpoints import make_checkpoints
+
+    torch.set_num_threads(1)
+    return make_checkpoints(tmp_path_factory.mktemp("checkpoints"))

@@ -22,6 +22,7 @@ PARTS_OF = {
     "containers": "codec",
     "samples": "codec",
     "tiles": "windows",
+    "checkpoint": "weights",
     "charts": "report",
 }
 
@@ -31,8 +32,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "composite": GROUND | {"mask"},
     "figures": GROUND | {"mask"},
     "engines": GROUND | {"mask"},
-    "thumbs": GROUND,
     "photo": GROUND | {"mask", "windows", "engines", "composite", "figures", "thumbs"},
+    "weights": GROUND,
+    "thumbs": GROUND,
     "flow": GROUND | {"photo", "engines", "weights"},
     "lease": GROUND,
     "ledger": GROUND | {"lease"},
@@ -45,8 +47,11 @@ OWNERS = {
     "ray": {"restore/flow.py", "jobs/restore_archive.py"},
     "fsspec": {"restore/objects.py"},
     "pyvips": {"restore/codec.py"},
+    "huggingface_hub": {"restore/checkpoint.py"},
     "torch": set[str](),
     "diffusers": set[str](),
+    "transformers": set[str](),
+    "accelerate": set[str](),
 }
 
 

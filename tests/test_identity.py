@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from restore import identity
-from restore.recipe import Recipe
+from restore.recipe import Models, Recipe
 
 
 def test_recipe_hash_is_golden() -> None:
@@ -31,6 +31,16 @@ def test_work_key_is_golden() -> None:
 
 def test_engine_hash_is_golden() -> None:
     assert identity.classical_hash() == identity.sha256_text('["classical",1]')
+
+
+def test_what_the_engine_is_loaded_with_is_in_its_hash_and_not_in_the_recipes() -> None:
+    loaded = Recipe(models=Models(vae=""), dtype="float32", offload="model", compile="full")
+    assert identity.recipe_hash(loaded) == identity.recipe_hash(Recipe())
+    digests = {"inpaint": "a", "vae": "b"}
+    assert identity.diffusion_hash("sdxl", "float16", digests) == identity.sha256_text(
+        '["sdxl",1,"float16",{"inpaint":"a","vae":"b"}]'
+    )
+    assert identity.auto_hash("a", "b") == identity.sha256_text('["auto","a","b"]')
 
 
 @pytest.mark.parametrize(

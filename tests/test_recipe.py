@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from restore.errors import ErrorCode, ItemError, UsageError
-from restore.recipe import INTRODUCED, Recipe, base_steps, load_recipe, override_kinds, with_overrides
+from restore.recipe import (
+    FIXED_AT_LOAD,
+    INTRODUCED,
+    Models,
+    Recipe,
+    base_steps,
+    load_recipe,
+    override_kinds,
+    with_overrides,
+)
 
 
 def test_each_layer_overrides_the_one_before() -> None:
@@ -29,6 +39,13 @@ def test_each_layer_overrides_the_one_before() -> None:
         ({"engine": "magic"}, ("engine", "'magic'", "telea")),
         ({"guidance_scale": "nan"}, ("guidance_scale", "finite")),
         ({"strength": "0.1"}, ("strength=0.1", "high_noise_frac=0.8", "refine=false")),
+        ({"models.inpant": "x"}, ("models.inpant", "did you mean models.inpaint")),
+        ({"models": "x"}, ("models", "dictionary")),
+        ({"dtype": "float64"}, ("dtype", "'float64'", "bfloat16")),
+        ({"engine": "sdxl", "models.refiner": ""}, ("models.refiner", "refine=false")),
+        ({"expand": "1,2,3"}, ("expand", "left,top,right,bottom")),
+        ({"expand": "1,2,3,-4"}, ("expand", "8192")),
+        ({"expand": "8,0,0,0"}, ("expand=8,0,0,0", "mode=outpaint")),
     ],
 )
 def test_errors_name_field_value_and_what_is_allowed(
@@ -63,7 +80,28 @@ def test_a_recipe_is_frozen() -> None:
 
 
 def test_every_field_has_the_default_it_was_introduced_with() -> None:
-    assert set(INTRODUCED) == set(Recipe.model_fields)
+    assert set(INTRODUCED) | set(FIXED_AT_LOAD) == set(Recipe.model_fields)
+    assert all(Recipe.model_fields[name].default == value for name, value in INTRODUCED.items())
+
+
+def test_models_are_set_one_by_one_over_the_files_table() -> None:
+    recipe = load_recipe('[models]\ninpaint = "/m/a"\nvae = ""\n', {"models.refiner": "s3://m/r"})
+    assert (recipe.models.inpaint, recipe.models.refiner, recipe.models.vae) == ("/m/a", "s3://m/r", "")
+    assert recipe.models.sd2 == Models().sd2
+
+
+def test_default_models_are_pinned_to_a_commit() -> None:
+    assert all(re.fullmatch(r"[\w-]+/[\w.-]+@[0-9a-f]{40}", name) for name in Models().model_dump().values())
+
+
+@pytest.mark.parametrize("spelled", ["10, 0,20,5", [10, 0, 20, 5], "10,00,20,5"])
+def test_expand_has_one_spelling(spelled: object) -> None:
+    recipe = Recipe.model_validate({"expand": spelled, "mode": "outpaint"})
+    assert recipe.expand == "10,0,20,5" and recipe.margins == (10, 0, 20, 5)
+
+
+def test_what_an_actor_fixes_at_load_is_no_row_override() -> None:
+    assert not set(FIXED_AT_LOAD) & set(override_kinds())
 
 
 def test_override_kinds_are_golden() -> None:
