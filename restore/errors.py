@@ -6,6 +6,7 @@
         ├── UsageError         2   a bad command line or recipe
         ├── ManifestError      2   a manifest that cannot be trusted, every fault listed
         ├── EngineError        1   no GPU, no weights, an engine that cannot be built
+        │   └── DeviceLost     1   a GPU that can do nothing more in this process
         ├── StorageConfigError 1   no bucket, no right to it, a store that cannot serve
         ├── BudgetSpent        4   too many photos failed
         └── LeaseHeld          5   another writer holds this store
@@ -78,6 +79,10 @@ class ManifestError(SystemicError):
 
 class EngineError(SystemicError):
     """The engine that was asked for cannot be built here."""
+
+
+class DeviceLost(EngineError):
+    """The accelerator met an error that its context does not survive; a new process can go on."""
 
 
 class StorageConfigError(SystemicError):

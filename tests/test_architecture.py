@@ -43,15 +43,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": {"storage", "album"},
 }
 
+# What an engine's `build` imports, in the actor that will hold it.
+TORCH = ("diffusion", "ensemble", "experts", "latents", "loading", "memory", "prompts", "sd2", "sdxl")
+
 OWNERS = {
     "ray": {"restore/flow.py", "jobs/restore_archive.py"},
     "fsspec": {"restore/objects.py"},
     "pyvips": {"restore/codec.py"},
     "huggingface_hub": {"restore/checkpoint.py"},
-    "torch": set[str](),
-    "diffusers": set[str](),
-    "transformers": set[str](),
-    "accelerate": set[str](),
+    "torch": {f"restore/engines/{name}.py" for name in TORCH},
+    "diffusers": {f"restore/engines/{name}.py" for name in ("ensemble", "loading", "sdxl", "sd2")},
+    "transformers": {"restore/engines/loading.py"},
+    "accelerate": {"restore/engines/memory.py"},
 }
 
 

@@ -15,6 +15,7 @@ from diffusers import (
     DDIMScheduler,
     EulerDiscreteScheduler,
     StableDiffusionInpaintPipeline,
+    StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLInpaintPipeline,
     UNet2DConditionModel,
 )
@@ -55,7 +56,7 @@ def make_checkpoints(folder: Path) -> Checkpoints:
         scheduler=make_euler(),
         force_zeros_for_empty_prompt=True,
     )
-    refiner = StableDiffusionXLInpaintPipeline(
+    refiner = StableDiffusionXLImg2ImgPipeline(  # as the real one's model_index.json says
         vae=vae,
         text_encoder=None,
         text_encoder_2=encoder,

@@ -7,18 +7,37 @@ that will hold the engine, so the driver needs no CUDA.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from restore.errors import EngineError, ItemError
+from restore.errors import ItemError
+from restore.recipe import Compile, Dtype, Offload
 
 Method = Literal["telea", "ns", "sdxl", "sd2"]
+Role = Literal["inpaint", "refiner", "vae", "sd2"]
+Device = Literal["cpu", "cuda"]
 Size = tuple[int, int]
 """(width, height) in pixels."""
+
+SDXL_SIZES: tuple[Size, ...] = (
+    (1024, 1024),
+    (1152, 896),
+    (896, 1152),
+    (1216, 832),
+    (832, 1216),
+    (1344, 768),
+    (768, 1344),
+    (1536, 640),
+    (640, 1536),
+)
+"""What SDXL was trained on (Podell et al. 2023, appendix I), the common ones, all of about a megapixel."""
+
+ROLES: Mapping[Method, tuple[Role, ...]] = {"sdxl": ("inpaint", "refiner", "vae"), "sd2": ("sd2",)}
+"""The models that a method is loaded from; the classical ones have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +52,7 @@ class Sampler:
     high_noise_frac: float
     refine: bool
     scheduler: str
+    guidance_cutoff: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,10 +75,33 @@ class Task:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Painted:
-    """A painted window, of the task's shape and dtype, and what the engine had to do to get it."""
+    """A painted window, of the task's shape and dtype, and how the engine got it.
+
+    Attributes:
+        steps: what it had to fall back to, in the ladder's own words.
+        scheduler: class of the sampler that was used; None for an engine without one.
+    """
 
     window: npt.NDArray[np.generic]
     steps: tuple[str, ...] = ()
+    scheduler: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """What an engine is built with: plain data, so that it travels to the actor.
+
+    Attributes:
+        directories: for each role, the local directory of its verified weights.
+        batch: windows of one call at most; less where memory says so.
+    """
+
+    directories: Mapping[Role, str] = field(default_factory=dict)
+    device: Device = "cpu"
+    dtype: Dtype = "float32"
+    offload: Offload = "none"
+    compile: Compile = "none"
+    batch: int = 8
 
 
 class Engine(Protocol):
@@ -68,27 +111,38 @@ class Engine(Protocol):
     """The window sizes it paints, or None for native crops in the source's depth."""
 
     def paint(self, tasks: Sequence[Task]) -> list[Painted | ItemError]:
-        """Paint every task, in the order given. A task that fails alone is an ItemError in its place."""
+        """Paint every task, in the order given. A task that fails alone is an ItemError in its place.
+
+        Tasks of one call are alike in method, window size and sampler; only prompts, guidance and seeds
+        differ.
+        """
         ...
 
 
 def sizes_of(method: Method) -> tuple[Size, ...] | None:
     """The window sizes that `method` paints, without building its engine."""
-    if method in ("telea", "ns"):
-        return None
-    raise EngineError(f"engine={method} is not built into this version; use engine=telea, ns or auto")
+    return {"sdxl": SDXL_SIZES, "sd2": ((512, 512),)}.get(method)
 
 
-def build(methods: Sequence[Method]) -> dict[Method, Engine]:
+def build(methods: Sequence[Method], config: EngineConfig | None = None) -> dict[Method, Engine]:
     """The engines that serve `methods`, loaded. Called once, in the actor that paints.
 
     Raises:
         EngineError: when one cannot be built here.
     """
+    config = config or EngineConfig()
+    return {method: _built(method, config) for method in methods}
+
+
+def _built(method: Method, config: EngineConfig) -> Engine:
+    if method == "sdxl":
+        from restore.engines.sdxl import sdxl_engine
+
+        return sdxl_engine(config)
+    if method == "sd2":
+        from restore.engines.sd2 import sd2_engine
+
+        return sd2_engine(config)
     from restore.engines.classical import ClassicalEngine
 
-    engines: dict[Method, Engine] = {}
-    for method in methods:
-        sizes_of(method)
-        engines[method] = ClassicalEngine()
-    return engines
+    return ClassicalEngine()
