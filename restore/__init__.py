@@ -8,6 +8,7 @@ storage     bytes in and out of any store
 codec       bytes <-> pixels
 mask        which pixels are damaged
 windows     damage -> the windows to paint, and back
+srgb        any scan's window -> 8-bit sRGB, and back
 engines/    whatever paints
 composite   painted windows -> the photo, known pixels bit-identical
 figures     what can be measured of the result

@@ -32,7 +32,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "composite": GROUND | {"mask"},
     "figures": GROUND | {"mask"},
     "engines": GROUND | {"mask"},
-    "photo": GROUND | {"mask", "windows", "engines", "composite", "figures", "thumbs"},
+    "srgb": GROUND,
+    "photo": GROUND | {"mask", "windows", "engines", "composite", "figures", "srgb", "thumbs"},
     "weights": GROUND,
     "thumbs": GROUND,
     "flow": GROUND | {"photo", "engines", "weights"},
@@ -49,7 +50,7 @@ TORCH = ("diffusion", "ensemble", "experts", "latents", "loading", "memory", "pr
 OWNERS = {
     "ray": {"restore/flow.py", "jobs/restore_archive.py"},
     "fsspec": {"restore/objects.py"},
-    "pyvips": {"restore/codec.py"},
+    "pyvips": {"restore/codec.py", "restore/srgb.py"},
     "huggingface_hub": {"restore/checkpoint.py"},
     "torch": {f"restore/engines/{name}.py" for name in TORCH},
     "diffusers": {f"restore/engines/{name}.py" for name in ("ensemble", "loading", "sdxl", "sd2")},
