@@ -99,7 +99,7 @@ def _is_srgb(icc: bytes) -> bool:
 
 def _levels(colours: Pixels, base: str, icc: bytes | None) -> Levels:
     """sRGB levels `(H, W, 3)`, 0 to 1."""
-    white = np.float32(np.iinfo(colours.dtype).max)
+    white = np.float32(_white(colours.dtype))
     if icc is None and base != "CMYK":
         levels = colours.astype(np.float32) / white
         return np.repeat(levels[..., None], 3, axis=2) if base == "L" else levels
@@ -114,7 +114,7 @@ def _levels(colours: Pixels, base: str, icc: bytes | None) -> Levels:
 
 def _colours(levels: Levels, base: str, icc: bytes | None, dtype: np.dtype[np.generic]) -> Pixels:
     """sRGB levels `(H, W, 3)` in the scan's colours and depth."""
-    white = float(np.iinfo(dtype).max)
+    white = _white(dtype)
     if icc is None and base != "CMYK":
         scaled = levels if base == "RGB" else cv2.transform(levels, np.array([[0.299, 0.587, 0.114]]))
         return _to_depth(scaled * white, dtype)
@@ -146,4 +146,9 @@ def _range(known: Levels, *, deep: bool) -> Range:
 
 
 def _to_depth(values: npt.NDArray[np.floating[Any]], dtype: np.dtype[np.generic]) -> Pixels:
-    return np.clip(np.rint(values), 0, np.iinfo(dtype).max).astype(dtype)
+    pixels: Pixels = np.clip(np.rint(values), 0, _white(dtype)).astype(dtype)
+    return pixels
+
+
+def _white(dtype: np.dtype[np.generic]) -> float:
+    return float(256**dtype.itemsize - 1)
