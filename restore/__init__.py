@@ -8,9 +8,12 @@ storage     bytes in and out of any store
 codec       bytes <-> pixels
 mask        which pixels are damaged
 windows     damage -> the windows to paint, and back
+canvas      margins to be outpainted
 srgb        any scan's window -> 8-bit sRGB, and back
 engines/    whatever paints
+route       which engine repairs which damage
 composite   painted windows -> the photo, known pixels bit-identical
+paste       the two before it, over all windows of a photo
 figures     what can be measured of the result
 outcome     the photo's metadata row
 thumbs      its small pictures for the report

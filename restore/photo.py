@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
 
-from restore import codec, composite, figures, identity
+from restore import canvas, codec, composite, figures, identity
 from restore import mask as masks
 from restore.engines import Engine, Method, Painted, Sampler, Task, sizes_of
 from restore.errors import ErrorCode, ItemError
 from restore.item import Item
 from restore.outcome import Figures, Outcome, Seconds, Thumbs
+from restore.paste import Place, packed, paste
 from restore.recipe import Recipe, with_overrides
+from restore.route import Shot, shots
 from restore.storage import AccessPolicy, Fetched, OutStore, fetch
 from restore.thumbs import damage_overlay, thumbnail
-from restore.windows import Window, assemble, back, cut, cut_mask, plan_windows
 
 Pixels = npt.NDArray[np.generic]
 Mask = npt.NDArray[np.bool_]
@@ -47,7 +48,7 @@ class Job:
     access: AccessPolicy
     software_version: str
     device: str = "cpu"
-    dtype: str | None = None
+    models: Mapping[Method, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
     max_megapixels: float = 400.0
     copy_unmasked: bool = False
 
@@ -66,16 +67,15 @@ class Prepared:
     """A photo whose windows wait to be painted.
 
     Attributes:
+        places: where each task's window belongs, in the order of `tasks`.
         facts: the Outcome's fields that are known by now.
-        crops: the dilated damage inside each window, source scale, as packed bits.
         ready_at: wall clock at the end of prepare, seconds since the epoch.
     """
 
     item: Item
     recipe: Recipe
     source: Source
-    windows: tuple[Window, ...]
-    crops: tuple[bytes, ...]
+    places: tuple[Place, ...]
     tasks: tuple[Task, ...]
     facts: Outcome
     ready_at: float = 0.0
@@ -83,13 +83,12 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Repainted:
-    """A photo whose windows are painted, at paint size, in the order of `windows`."""
+    """A photo whose windows are painted, at paint size, in the order of `places`."""
 
     item: Item
     recipe: Recipe
     source: Source
-    windows: tuple[Window, ...]
-    crops: tuple[bytes, ...]
+    places: tuple[Place, ...]
     painted: tuple[Pixels, ...]
     facts: Outcome
 
@@ -110,12 +109,12 @@ def prepare(item: Item, job: Job) -> Prepared | Outcome:
             facts = replace(facts, mask_version=mask.version, mask_sha256=mask_sha256)
         fetched = time.perf_counter() - began
         picture = codec.decode(image.data, max_megapixels=job.max_megapixels)
-        facts = _with_picture(facts, picture)
+        facts = _with_picture(facts, canvas.extended(picture, recipe.margins, job.max_megapixels))
         damage = _damage(mask, picture, recipe, job)
-        facts = replace(facts, mask_coverage=masks.coverage(damage))
-        if not damage.any():
+        facts = replace(facts, mask_coverage=masks.coverage(canvas.on_canvas(damage, recipe.margins)))
+        if not damage.any() and not any(recipe.margins):
             return _copy(image.data, picture, _timed(facts, began, fetched), job)
-        ready = _ready(item, recipe, source, picture.pixels, _dilated(damage, recipe), facts, job)
+        ready = _ready(item, recipe, source, picture, damage, facts, job)
         return replace(ready, facts=_timed(ready.facts, began, fetched), ready_at=time.time())
     except ItemError as error:
         return failed(facts, error)
@@ -125,28 +124,30 @@ def _ready(
     item: Item,
     recipe: Recipe,
     source: Source,
-    pixels: Pixels,
+    picture: codec.Picture,
     damage: Mask,
     facts: Outcome,
     job: Job,
 ) -> Prepared:
-    """The photo with its windows cut. `damage` is dilated."""
-    method: Method = job.auto if recipe.engine == "auto" else recipe.engine
-    sizes = sizes_of(method)
-    windows = plan_windows(damage, context=recipe.window_context, reach=recipe.feather, sizes=sizes)
-    tasks = tuple(_tasks(pixels, damage, windows, item, recipe, method))
+    """The photo with its windows cut. `damage` is not dilated yet."""
+    grown = canvas.on_canvas(_dilated(damage, recipe), recipe.margins)
+    damage = canvas.on_canvas(damage, recipe.margins)
+    whole = canvas.extended(picture, recipe.margins, job.max_megapixels)
+    cuts = tuple(shots(whole, damage, grown, recipe, job.auto))
+    methods: list[Method] = sorted({shot.method for shot in cuts})
     return Prepared(
         item=item,
         recipe=recipe,
         source=source,
-        windows=windows,
-        crops=tuple(_packed(damage, window) for window in windows),
-        tasks=tasks,
+        places=tuple(Place(shot.window, packed(shot.part), shot.tones) for shot in cuts),
+        tasks=tuple(_tasks(cuts, item, recipe)),
         facts=replace(
             facts,
-            engine=method,
+            engine="+".join(methods),
             engine_hash=job.engine_hashes[recipe.engine],
-            windows=tuple(asdict(window) for window in windows),
+            models=tuple(model for method in methods for model in job.models.get(method, ())),
+            dtype=recipe.dtype if any(sizes_of(method) for method in methods) else None,
+            windows=tuple(asdict(shot.window) for shot in cuts),
         ),
     )
 
@@ -175,7 +176,6 @@ def first_facts(item: Item, job: Job) -> Outcome:
         started_at=datetime.now(UTC),
         software_version=job.software_version,
         device=job.device,
-        dtype=job.dtype,
         extra=item.extra,
     )
 
@@ -213,22 +213,23 @@ def _with_picture(facts: Outcome, picture: codec.Picture) -> Outcome:
 
 
 def _damage(mask: Fetched | None, picture: codec.Picture, recipe: Recipe, job: Job) -> Mask:
-    """The damaged pixels as the mask says them, before dilation."""
+    """The pixels to repaint as the mask says them, before dilation: the damage, or all but it to outpaint."""
     shape = (picture.height, picture.width)
     if mask is None:
-        if not job.copy_unmasked:
+        if not (job.copy_unmasked or any(recipe.margins)):
             raise ItemError(
                 ErrorCode.MASK_NOT_FOUND,
                 "the row names no mask; add one, or copy such photos as they are with --copy-unmasked",
             )
         return np.zeros(shape, bool)
-    return masks.damage_from(
+    damage = masks.damage_from(
         _read_mask(mask.data, job.max_megapixels),
         shape,
         picture.orientation,
         polarity=recipe.mask_polarity,
         threshold=recipe.mask_threshold,
     )
+    return ~damage if recipe.mode == "outpaint" else damage
 
 
 def _read_mask(data: bytes, max_megapixels: float) -> codec.Picture:
@@ -249,9 +250,7 @@ def _dilated(damage: Mask, recipe: Recipe) -> Mask:
     return dilated
 
 
-def _tasks(
-    pixels: Pixels, damage: Mask, windows: Sequence[Window], item: Item, recipe: Recipe, method: Method
-) -> Iterator[Task]:
+def _tasks(cuts: Sequence[Shot], item: Item, recipe: Recipe) -> Iterator[Task]:
     sampler = Sampler(
         prompt=recipe.prompt,
         negative_prompt=recipe.negative_prompt,
@@ -261,12 +260,13 @@ def _tasks(
         high_noise_frac=recipe.high_noise_frac,
         refine=recipe.refine,
         scheduler=recipe.scheduler,
+        guidance_cutoff=recipe.guidance_cutoff,
     )
-    for number, window in enumerate(windows):
+    for number, shot in enumerate(cuts):
         yield Task(
-            method=method,
-            window=cut(pixels, window),
-            mask=cut_mask(damage, window),
+            method=shot.method,
+            window=shot.pixels,
+            mask=shot.mask,
             sampler=sampler,
             seed=identity.item_seed(recipe.seed, item.item_id, number),
         )
@@ -327,14 +327,14 @@ def _repainted(
             return failed(facts, answer)
     painted = [answer for answer in answers if isinstance(answer, Painted)]
     steps = dict.fromkeys(step for answer in painted for step in answer.steps)
+    scheduler = next((answer.scheduler for answer in painted if answer.scheduler), None)
     return Repainted(
         item=photo.item,
         recipe=photo.recipe,
         source=photo.source,
-        windows=photo.windows,
-        crops=photo.crops,
+        places=photo.places,
         painted=tuple(answer.window for answer in painted),
-        facts=replace(facts, engine_steps=tuple(steps)),
+        facts=replace(facts, engine_steps=tuple(steps), scheduler=scheduler),
     )
 
 
@@ -349,19 +349,13 @@ def finish(photo: Repainted, job: Job) -> Outcome:
 def _finish(photo: Repainted, job: Job) -> Outcome:
     began = time.perf_counter()
     recipe = photo.recipe
-    picture = codec.decode(_source_bytes(photo), max_megapixels=job.max_megapixels)
-    damage = _unpacked((picture.height, picture.width), photo.windows, photo.crops)
-    zone = masks.zone(damage, recipe.feather)
-    patches = [
-        _patch(picture.pixels, damage, window, painted)
-        for window, painted in zip(photo.windows, photo.painted, strict=True)
-    ]
-    patchwork = assemble(picture.pixels, zone, photo.windows, patches)
-    pixels = composite.feather(picture.pixels, patchwork, damage, recipe.feather, mode=picture.mode)
-    restored = replace(picture, pixels=pixels)
+    source = codec.decode(_source_bytes(photo), max_megapixels=job.max_megapixels)
+    picture = canvas.extended(source, recipe.margins, job.max_megapixels)
+    pasted = paste(picture, photo.places, photo.painted, recipe.feather, recipe.margins)
+    restored = replace(picture, pixels=pasted.pixels)
     encoded = codec.encode(restored, recipe.output_format, recipe.quality)
-    changed = _proven(encoded, picture, restored, zone, job.max_megapixels)
-    measured = _figures(restored, _reference(photo.item, job), damage, recipe.feather)
+    changed = _proven(encoded, picture, restored, pasted.zone, job.max_megapixels)
+    measured = _figures(restored, _reference(photo.item, job), pasted.damage, recipe.feather)
     uploading = time.perf_counter()
     output = identity.output_name(photo.item.item_id, photo.item.work_key, encoded.extension)
     sha256, size = _create(output, encoded.data, job)
@@ -377,7 +371,7 @@ def _finish(photo: Repainted, job: Job) -> Outcome:
         changed_outside_mask=changed,
         dropped=tuple(dict.fromkeys((*picture.dropped, *encoded.dropped))),
         figures=measured,
-        thumbs=replace(photo.facts.thumbs, after=thumbnail(restored), damage=damage_overlay(damage)),
+        thumbs=replace(photo.facts.thumbs, after=thumbnail(restored), damage=damage_overlay(pasted.damage)),
         seconds=replace(photo.facts.seconds, finish=spent, upload=uploaded - uploading),
     )
 
@@ -392,23 +386,6 @@ def _source_bytes(photo: Repainted) -> bytes:
             f"{photo.item.image} was read twice and its bytes differ; it is tried again in the next run",
         )
     return again.data
-
-
-def _packed(damage: Mask, window: Window) -> bytes:
-    return np.packbits(damage[window.slices]).tobytes()
-
-
-def _unpacked(shape: tuple[int, int], windows: Sequence[Window], crops: Sequence[bytes]) -> Mask:
-    """The whole dilated damage from its crops: no damaged pixel lies outside the windows."""
-    damage = np.zeros(shape, bool)
-    for window, crop in zip(windows, crops, strict=True):
-        bits = np.unpackbits(np.frombuffer(crop, np.uint8), count=window.width * window.height)
-        damage[window.slices] |= bits.reshape(window.height, window.width).astype(bool)
-    return damage
-
-
-def _patch(pixels: Pixels, damage: Mask, window: Window, painted: Pixels) -> Pixels:
-    return composite.match_colour(back(painted, window), pixels[window.slices], damage[window.slices])
 
 
 def _proven(

@@ -42,22 +42,41 @@ class Range:
     high: float = 1.0
 
 
-def to_srgb(window: Pixels, known: Mask, mode: Mode, icc: bytes | None) -> tuple[Rgb, Range]:
-    """A window as a diffusion model wants it.
+def range_of(window: Pixels, known: Mask, mode: Mode, icc: bytes | None) -> Range:
+    """The stretch that suits a window: none, but for deep and dark scans.
 
     Args:
         window: `(H, W)` or `(H, W, C)`, uint8 or uint16, in the scan's colours.
         known: bool `(H, W)`, True = not damaged: the pixels whose tones count.
+    """
+    places = np.flatnonzero(known)
+    if len(places) == 0:
+        return Range()
+    some = window[np.unravel_index(places[:: len(places) // SAMPLES + 1], known.shape)]
+    colours, base = _without_alpha(some[None], mode)
+    levels = _levels(colours, base, _profile(base, icc))
+    low, high = np.quantile(levels, (TAIL, 1 - TAIL)).tolist()
+    if window.dtype == np.uint8 and high >= DARK:
+        return Range()
+    centre, span = (low + high) / 2, max(high - low, MIN_SPAN) * (1 + 2 * HEADROOM)
+    return Range(max(centre - span / 2, 0.0), min(centre + span / 2, 1.0))
+
+
+def to_srgb(window: Pixels, mode: Mode, icc: bytes | None, tones: Range) -> Rgb:
+    """A window as a diffusion model wants it.
+
+    Args:
+        window: `(H, W)` or `(H, W, C)`, uint8 or uint16, in the scan's colours.
         icc: the scan's profile; one that does not fit its mode is not used.
 
     Returns:
-        `(H, W, 3)` sRGB uint8, new, without alpha; and the stretch that `from_srgb` undoes.
+        `(H, W, 3)` sRGB uint8, new, without alpha.
     """
     colours, base = _without_alpha(window, mode)
     levels = _levels(colours, base, _profile(base, icc))
-    tones = _range(levels[known], deep=window.dtype == np.uint16)
-    stretched = (levels - tones.low) * (255 / (tones.high - tones.low))
-    return np.clip(np.rint(stretched), 0, 255).astype(np.uint8), tones
+    stretched = (levels - np.float32(tones.low)) * np.float32(255 / (tones.high - tones.low))
+    shown: Rgb = np.clip(np.rint(stretched), 0, 255).astype(np.uint8)
+    return shown
 
 
 def from_srgb(painted: Rgb, like: Pixels, mode: Mode, icc: bytes | None, tones: Range) -> Pixels:
@@ -132,17 +151,6 @@ def _image(colours: Pixels, base: str) -> Any:
     deep = colours.dtype == np.uint16
     names = {"L": "grey16" if deep else "b-w", "RGB": "rgb16" if deep else "srgb", "CMYK": "cmyk"}
     return pyvips.Image.new_from_array(np.ascontiguousarray(colours), interpretation=names[base])
-
-
-def _range(known: Levels, *, deep: bool) -> Range:
-    """The stretch for a window whose known pixels `(n, 3)` have these levels."""
-    if len(known) == 0:
-        return Range()
-    low, high = np.quantile(known[:: len(known) // SAMPLES + 1], (TAIL, 1 - TAIL)).tolist()
-    if not deep and high >= DARK:
-        return Range()
-    centre, span = (low + high) / 2, max(high - low, MIN_SPAN) * (1 + 2 * HEADROOM)
-    return Range(max(centre - span / 2, 0.0), min(centre + span / 2, 1.0))
 
 
 def _to_depth(values: npt.NDArray[np.floating[Any]], dtype: np.dtype[np.generic]) -> Pixels:

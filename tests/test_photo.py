@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from skimage import data
 
 from restore import codec, engines, identity, photo
-from restore.engines import Painted, Task
+from restore.engines import SDXL_SIZES, Painted, Task
 from restore.errors import ErrorCode, ItemError
 from restore.item import Item
 from restore.outcome import Outcome
@@ -323,3 +323,109 @@ def test_the_pixels_are_golden(inputs: Path, job: photo.Job, overrides: str, gol
     assert identity.sha256_bytes(pixels.tobytes())[:16] == golden, (
         "the pixels around the engine changed: raise PIPELINE_VERSION in restore/identity.py"
     )
+
+
+class Sized:
+    """A sized engine that checks what it is given and paints the damage green."""
+
+    sizes = SDXL_SIZES
+
+    def __init__(self) -> None:
+        self.tasks: list[Task] = []
+
+    def paint(self, tasks: object) -> list[Painted | ItemError]:
+        batch = list(tasks)  # type: ignore[call-overload]
+        self.tasks += batch
+        for task in batch:
+            height, width = task.mask.shape
+            assert (width, height) in SDXL_SIZES and task.window.shape == (height, width, 3)
+            assert task.window.dtype == np.uint8
+        green = np.uint8([20, 230, 20])
+        return [
+            Painted(np.where(t.mask[..., None], green, t.window), ("vae_tiling",), "Euler") for t in batch
+        ]
+
+
+MODELS = ({"role": "inpaint", "id": "a/b", "revision": "c", "sha256": "d"},)
+
+
+def sdxl(job: photo.Job) -> photo.Job:
+    hashes = {"auto": "both", "sdxl": "one", "ns": identity.classical_hash()}
+    return replace(
+        job, auto="sdxl", engine_hashes=hashes, models={"sdxl": MODELS}, recipe=Recipe(dtype="bfloat16")
+    )
+
+
+def restore_with(engine: Sized, item: Item, job: photo.Job) -> Outcome:
+    prepared = photo.prepare(item, job)
+    built = {**engines.build(["ns"]), "sdxl": engine}
+    painted = photo.paint([prepared], built, 8)[0]  # type: ignore[arg-type]
+    return painted if isinstance(painted, Outcome) else photo.finish(painted, job)
+
+
+def test_auto_on_a_gpu_sends_thin_damage_to_the_classical_engine(inputs: Path, job: photo.Job) -> None:
+    mask = np.zeros((512, 512), np.uint8)
+    cv2.line(mask, (40, 30), (452, 256), 255, 1)
+    cv2.circle(mask, (170, 452), 6, 255, -1)
+    item = Item("a", save(inputs / "a.png", data.astronaut()), KEY, mask=save(inputs / "m.png", mask))
+    engine, job = Sized(), sdxl(job)
+    both = restore_with(engine, item, job)
+    assert (both.status, both.engine, both.engine_hash) == ("restored", "ns+sdxl", "both"), both.error_message
+    assert both.models == MODELS and both.dtype == "bfloat16" and both.scheduler == "Euler"
+    assert both.engine_steps == ("vae_tiling",)
+    pixels = np.asarray(Image.open(io.BytesIO(output(both, job)))).astype(int)
+    speck, crease = pixels[452, 170], pixels[30, 40]
+    assert speck[1] > speck[0] + 50 and crease[1] < crease[0] + 50
+    far = cv2.dilate(mask, np.ones((13, 13), np.uint8)) == 0
+    assert np.array_equal(pixels[far], data.astronaut()[far])
+
+    cv2.circle(mask, (170, 452), 7, 0, -1)
+    thin = restore_with(engine, replace(item, mask=save(inputs / "thin.png", mask), work_key="1" * 16), job)
+    assert (thin.engine, thin.dtype, thin.models, thin.scheduler) == ("ns", None, (), None)
+    chosen = replace(item, overrides='{"engine":"sdxl"}', work_key="2" * 16)
+    alone = restore_with(engine, chosen, job)
+    assert (alone.engine, alone.engine_hash) == ("sdxl", "one")
+
+
+def test_outpainting_repaints_all_but_what_the_mask_shows(inputs: Path, job: photo.Job) -> None:
+    keep = np.zeros((512, 512), np.uint8)
+    keep[100:400, 150:350] = 255
+    overrides = '{"engine":"sdxl","mode":"outpaint"}'
+    item = Item(
+        "a",
+        save(inputs / "a.png", data.astronaut()),
+        KEY,
+        mask=save(inputs / "m.png", keep),
+        overrides=overrides,
+    )
+    job = sdxl(job)
+    outcome = restore_with(Sized(), item, job)
+    assert outcome.status == "restored", outcome.error_message
+    pixels = np.asarray(Image.open(io.BytesIO(output(outcome, job))))
+    assert np.array_equal(pixels[110:390, 160:340], data.astronaut()[110:390, 160:340])
+    assert pixels[50, 50, 1] > pixels[50, 50, 0] + 50
+    assert outcome.mask_coverage == pytest.approx(1 - 300 * 200 / 512**2)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_margins_extend_the_canvas_and_keep_every_pixel(inputs: Path, job: photo.Job, masked: bool) -> None:
+    truth = data.coffee()
+    height, width = truth.shape[:2]
+    keep = np.full((height, width), 255, np.uint8)
+    keep[200:220, 300:330] = 0
+    overrides = '{"engine":"sdxl","expand":"64,0,32,100","mode":"outpaint"}'
+    mask = save(inputs / "m.png", keep) if masked else None
+    item = Item("a", save(inputs / "a.jpg", truth, quality=95), KEY, mask=mask, overrides=overrides)
+    source = np.asarray(Image.open(item.image))
+    job = sdxl(job)
+    outcome = restore_with(Sized(), item, job)
+    assert outcome.status == "restored", outcome.error_message
+    assert (outcome.width, outcome.height) == (width + 96, height + 100)
+    assert (outcome.proof, outcome.changed_outside_mask) == ("exact", 0)
+    pixels = np.asarray(Image.open(io.BytesIO(output(outcome, job))))
+    assert pixels.shape == (height + 100, width + 96, 3)
+    known = cv2.dilate(255 - keep, np.ones((13, 13), np.uint8)) == 0 if masked else np.ones_like(keep, bool)
+    assert np.array_equal(pixels[:height, 64:-32][known], source[known])
+    assert pixels[height + 50, 200, 1] > pixels[height + 50, 200, 0] + 50
+    too_large = restore_with(Sized(), item, replace(job, max_megapixels=0.25))
+    assert too_large.error_code == ErrorCode.IMAGE_TOO_LARGE

@@ -14,13 +14,22 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from skimage import data
 
+from restore import srgb
 from restore.samples import Mode, Pixels
-from restore.srgb import Range, from_srgb, to_srgb
+from restore.srgb import Range, from_srgb
 
 RGB = np.ascontiguousarray(data.astronaut()[100:180, 180:300])
 GRAY = np.ascontiguousarray(RGB[..., 1])
 ALPHA = np.arange(GRAY.size, dtype=np.uint8).reshape(GRAY.shape)
 KNOWN = np.ones(GRAY.shape, bool)
+
+
+def to_srgb(
+    window: Pixels, known: npt.NDArray[np.bool_], mode: Mode, icc: bytes | None
+) -> tuple[npt.NDArray[np.uint8], Range]:
+    """A window with the stretch that suits it."""
+    tones = srgb.range_of(window, known, mode, icc)
+    return srgb.to_srgb(window, mode, icc, tones), tones
 
 
 def profile(name: str) -> bytes:
