@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,7 +30,8 @@ from manifests.reuse import reused_outcomes
 from manifests.schema import fill_versions, read_manifest
 from restore import flow, identity
 from restore.album import Album
-from restore.engines import Method, sizes_of
+from restore.choice import Choice, choose
+from restore.engines import EngineConfig
 from restore.errors import EngineError, LeaseHeld, StorageConfigError, SystemicError, UsageError
 from restore.item import EXTRA_PREFIX
 from restore.lease import Lease, take
@@ -75,7 +76,7 @@ class Order:
     settings: RestoreSettings
     recipe: Recipe
     profile: Profile
-    engine_hashes: Mapping[str, str]
+    choice: Choice
     wanted: pa.Table
     access: AccessPolicy
     store: OutStore
@@ -86,7 +87,7 @@ class Order:
             self.wanted,
             committed_rows(self.store),
             recipe_hash=identity.recipe_hash(self.recipe),
-            engine_hashes=self.engine_hashes,
+            engine_hashes=self.choice.hashes,
             engine=self.recipe.engine,
             retry_failed=self.settings.retry_failed,
             copy_unmasked=self.settings.copy_unmasked,
@@ -102,15 +103,13 @@ def read_order(settings: RestoreSettings) -> Order:
     """
     profile = PROFILES[settings.profile]
     recipe = load_recipe(_recipe_text(settings.recipe), _assignments(settings.set))
-    hashes = _engine_hashes(profile)
-    sizes_of(profile.auto if recipe.engine == "auto" else recipe.engine)  # fails before any work
     access = AccessPolicy(_roots(settings), settings.allow_http)
     manifest = read_manifest(settings.manifest)
     return Order(
         settings=settings,
         recipe=recipe,
         profile=profile,
-        engine_hashes=hashes,
+        choice=_choice(settings, profile, recipe, manifest.table),
         wanted=fill_versions(manifest, access),
         access=access,
         store=OutStore.open(settings.output),
@@ -178,9 +177,8 @@ class Run:
     def _paint(self, planned: Plan, path: str, extra: list[str], ledger: Ledger, album: Album) -> bool:
         """Rows to do, through the pipeline. Returns whether it came to its end."""
         order = self._order
-        methods = _methods(planned.todo, order)
         with connected(order.store) as nodes:
-            stream = flow.outcomes(self._job(), path, extra, methods, _pool(order, nodes))
+            stream = flow.outcomes(self._job(), path, extra, order.choice, _pool(order.profile, nodes))
             with Progress(planned.todo.num_rows + planned.reused.num_rows) as progress:
                 return collect(album.watch(stream), ledger, progress.show, self._stop)
 
@@ -190,7 +188,8 @@ class Run:
             run_id=self.run_id,
             recipe=order.recipe,
             auto=order.profile.auto,
-            engine_hashes=order.engine_hashes,
+            engine_hashes=order.choice.hashes,
+            models=order.choice.rows(),
             store=order.store,
             access=order.access,
             software_version=version("silverprint"),
@@ -232,7 +231,7 @@ class Run:
             "photos_per_second": ledger.tally.rate,
             "recipe": order.recipe.model_dump(),
             "recipe_hash": identity.recipe_hash(order.recipe),
-            "engine_hashes": dict(order.engine_hashes),
+            "engine_hashes": dict(order.choice.hashes),
             "pipeline_version": identity.PIPELINE_VERSION,
             "versions": {name: version(name) for name in ("silverprint", "ray", "pyarrow", "pyvips")},
             "started_at": self._began.isoformat(),
@@ -297,8 +296,7 @@ def connected(store: OutStore) -> Iterator[flow.Cluster]:
         ray.shutdown()
 
 
-def _pool(order: Order, nodes: flow.Cluster) -> flow.Pool:
-    profile = order.profile
+def _pool(profile: Profile, nodes: flow.Cluster) -> flow.Pool:
     actors = profile.actors(nodes.cpus, nodes.gpus)
     if actors < 1:
         raise EngineError(
@@ -310,22 +308,21 @@ def _pool(order: Order, nodes: flow.Cluster) -> flow.Pool:
         cpus=profile.cpus_per_actor,
         gpus=profile.gpus_per_actor,
         photos_per_block=profile.photos_per_block,
-        batch_size=order.settings.batch_size or profile.batch_size,
     )
 
 
-def _methods(todo: pa.Table, order: Order) -> list[Method]:
-    """Every method that a row asks for, the recipe's among them."""
-    overrides = set(pa.compute.unique(todo["overrides"]).to_pylist())
-    names = {order.recipe.engine, *(json.loads(text).get("engine") for text in overrides)}
-    chosen = {order.profile.auto if name == "auto" else name for name in names}
-    return sorted(name for name in chosen if name in order.engine_hashes)
-
-
-def _engine_hashes(profile: Profile) -> dict[str, str]:
-    classical = identity.classical_hash()
-    hashes = {"telea": classical, "ns": classical}
-    return {**hashes, "auto": hashes[profile.auto]} if profile.auto in hashes else hashes
+def _choice(settings: RestoreSettings, profile: Profile, recipe: Recipe, manifest: pa.Table) -> Choice:
+    """The engines that the recipe and any row of the manifest ask for."""
+    overrides = pa.compute.unique(manifest["overrides"]).to_pylist()
+    config = EngineConfig(
+        device=profile.device,
+        dtype=recipe.dtype,
+        offload=recipe.offload,
+        compile=recipe.compile,
+        batch=settings.batch_size or profile.batch_size,
+    )
+    named = {json.loads(text).get("engine", recipe.engine) for text in overrides}
+    return choose(named, profile.auto, recipe, config)
 
 
 def _recipe_text(path: str | None) -> str | None:

@@ -19,6 +19,7 @@ outcome     the photo's metadata row
 thumbs      its small pictures for the report
 photo       the story of one photo: prepare -> paint -> finish
 weights     a model's name -> a verified local directory
+choice      the engines of a run, their weights and hashes
 flow        the Ray Data pipeline over many photos
 ledger      lease, rows in parts, progress, error budget, run record
 album       the small pictures that the report will show

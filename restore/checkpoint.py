@@ -7,16 +7,14 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.fs
 
 from restore.access import printable
 from restore.errors import EngineError
+from restore.recipe import Role
 from restore.storage import arrow_filesystem
-
-Role = Literal["inpaint", "refiner", "vae", "sd2"]
 
 PARTS: Mapping[Role, tuple[str, ...]] = {
     "inpaint": ("scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae"),

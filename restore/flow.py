@@ -9,9 +9,10 @@ step to step. The only importer of ray in this package.
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -20,8 +21,9 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext
 
 from restore import engines, photo
-from restore.engines import Method
-from restore.errors import ErrorCode, ItemError, SystemicError
+from restore.choice import Choice
+from restore.engines import Engine, Method
+from restore.errors import DeviceLost, ErrorCode, ItemError, SystemicError
 from restore.item import Item
 from restore.outcome import Outcome, outcomes_table, with_thumbs
 
@@ -38,14 +40,12 @@ class Pool:
         actors: how many, all started at once.
         cpus, gpus: what Ray reserves for each.
         photos_per_block: photos that travel together; what a lost worker loses.
-        batch_size: windows of one engine call.
     """
 
     actors: int
     cpus: float
     gpus: float
     photos_per_block: int
-    batch_size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,14 @@ def cluster() -> Cluster:
 
 
 def outcomes(
-    job: photo.Job, plan: str, extra: Sequence[str], methods: Sequence[Method], pool: Pool
+    job: photo.Job, plan: str, extra: Sequence[str], choice: Choice, pool: Pool
 ) -> Iterator[pa.Table]:
     """Run the plan and yield tables of outcomes with their `THUMBS`, in the order in which photos finish.
 
     Args:
         plan: path of the plan's Parquet file below OUT.
         extra: the plan's `x_*` columns.
-        methods: every method that a row of the plan may ask for.
+        choice: every engine that a row of the plan may ask for.
 
     Raises:
         SystemicError: the one that a worker met, when the world is broken.
@@ -87,7 +87,7 @@ def outcomes(
         .map_batches(prepare, fn_args=(job,), batch_size=None, batch_format="pyarrow", num_cpus=1)
         .map_batches(
             Painter,
-            fn_constructor_args=(tuple(methods), pool.batch_size),
+            fn_constructor_args=(choice,),
             batch_size=pool.photos_per_block,
             batch_format="pyarrow",
             compute=ActorPoolStrategy(min_size=pool.actors, max_size=pool.actors, initial_size=pool.actors),
@@ -114,13 +114,27 @@ def prepare(rows: pa.Table, job: photo.Job) -> pa.Table:
 class Painter:
     """The actor that holds the engines, loaded once."""
 
-    def __init__(self, methods: Sequence[Method], batch: int) -> None:
+    def __init__(self, choice: Choice) -> None:
         cv2.setNumThreads(1)
-        self._engines = engines.build(methods)
-        self._batch = batch
+        self._batch = choice.config.batch
+        self._engines: dict[Method, Engine] = {}
+        self._fault: SystemicError | None = None
+        try:
+            config = replace(choice.config, directories=choice.directories())
+            self._engines = engines.build(choice.methods, config)
+        except SystemicError as error:
+            self._fault = error  # raised by the first call: from here it would reach the driver as text
 
     def __call__(self, photos: pa.Table) -> pa.Table:
-        return _pack(photo.paint(_unpack(photos), self._engines, self._batch))
+        if self._fault is not None:
+            raise self._fault
+        try:
+            return _pack(photo.paint(_unpack(photos), self._engines, self._batch))
+        except DeviceLost:
+            # Ray counts this as a crash and starts another actor; an exception would end the run, and
+            # `exit_actor` would count as meant.
+            log.exception("leaving this process to get the device back")
+            os._exit(1)
 
 
 def finish(photos: pa.Table, job: photo.Job, extra: Sequence[str]) -> pa.Table:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from restore.recipe import FIXED_AT_LOAD, INTRODUCED, Kind, Recipe, override_kinds
+from restore.recipe import FIXED_AT_LOAD, INTRODUCED, Kind, Recipe, Role, override_kinds
 
 PIPELINE_VERSION = 1
 """Bumped by hand when the pixels around the engine change: masks, windows, composite, encoding."""
@@ -53,7 +53,7 @@ def classical_hash() -> str:
     return sha256_text(canonical(["classical", ENGINE_VERSIONS["classical"]]))
 
 
-def diffusion_hash(engine: str, dtype: str, digests: Mapping[str, str]) -> str:
+def diffusion_hash(engine: str, dtype: str, digests: Mapping[Role, str]) -> str:
     """Engine hash of a diffusion engine.
 
     Args:

@@ -33,6 +33,7 @@ Mode = Literal["inpaint", "outpaint"]
 Dtype = Literal["float16", "bfloat16", "float32"]
 Offload = Literal["none", "model"]
 Compile = Literal["none", "regional", "full"]
+Role = Literal["inpaint", "refiner", "vae", "sd2"]
 Kind = Literal["str", "int", "float", "bool"]
 
 MAX_MARGIN = 8192

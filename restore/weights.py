@@ -26,10 +26,9 @@ from filelock import FileLock
 
 from restore import checkpoint
 from restore.access import is_local, local_path, printable
-from restore.checkpoint import Role
 from restore.errors import EngineError, SystemicError
 from restore.identity import canonical, sha256_text
-from restore.recipe import Models, load_recipe
+from restore.recipe import Models, Role, load_recipe
 
 LOCK_FILE = "weights.lock.json"
 _HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[\w.-]+)")

@@ -13,14 +13,18 @@ import pytest
 import ray
 
 from restore import flow, identity, photo
+from restore.choice import choose
+from restore.engines import EngineConfig
 from restore.errors import EngineError
 from restore.item import PLAN_SCHEMA
 from restore.outcome import THUMBS, outcome_schema
-from restore.recipe import Recipe
+from restore.recipe import Models, Recipe
 from restore.storage import AccessPolicy, OutStore
+from restore.weights import Weights
 from tests.archives import make_archive, read_manifest_rows
 
-POOL = flow.Pool(actors=1, cpus=0, gpus=0, photos_per_block=2, batch_size=4)
+CHOICE = choose(["auto", "telea"], "ns", Recipe(), EngineConfig(batch=4))
+POOL = flow.Pool(actors=1, cpus=0, gpus=0, photos_per_block=2)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +73,7 @@ def write_plan(folder: Path, out: Path, count: int) -> list[str]:
 def test_every_row_of_the_plan_comes_out_once(cluster: None, job: photo.Job, tmp_path: Path) -> None:
     ids = write_plan(tmp_path / "in", tmp_path / "out", 9)
     (tmp_path / "in/images/004.jpg").unlink()
-    tables = list(flow.outcomes(job, "plans/run.parquet", ["x_box"], ["ns", "telea"], POOL))
+    tables = list(flow.outcomes(job, "plans/run.parquet", ["x_box"], CHOICE, POOL))
     assert len(tables) > 1, "outcomes stream, they do not come all at the end"
     table = pa.concat_tables(tables)
     assert sorted(table["item_id"].to_pylist()) == sorted(ids)
@@ -85,7 +89,7 @@ def test_every_row_of_the_plan_comes_out_once(cluster: None, job: photo.Job, tmp
 def test_a_fault_of_ours_costs_one_photo(cluster: None, job: photo.Job, tmp_path: Path) -> None:
     write_plan(tmp_path / "in", tmp_path / "out", 4)
     broken = replace(job, engine_hashes={"auto": identity.classical_hash()})  # `telea` is missing: a KeyError
-    table = pa.concat_tables(flow.outcomes(broken, "plans/run.parquet", ["x_box"], ["ns", "telea"], POOL))
+    table = pa.concat_tables(flow.outcomes(broken, "plans/run.parquet", ["x_box"], CHOICE, POOL))
     rows = {row["x_box"]: row for row in table.to_pylist()}
     assert rows["1"]["error_code"] == "worker_crashed" and "KeyError" in rows["1"]["error_message"]
     assert sum(row["status"] == "restored" for row in rows.values()) == 3
@@ -93,9 +97,10 @@ def test_a_fault_of_ours_costs_one_photo(cluster: None, job: photo.Job, tmp_path
 
 def test_a_broken_world_is_raised_as_itself(cluster: None, job: photo.Job, tmp_path: Path) -> None:
     write_plan(tmp_path / "in", tmp_path / "out", 2)
-    world = replace(job, auto="sdxl")  # not built into this version
-    with pytest.raises(EngineError, match="sdxl"):
-        list(flow.outcomes(world, "plans/run.parquet", ["x_box"], ["telea"], POOL))
+    gone = Weights("vae", "somewhere/else", "", "", "digest")
+    world = replace(CHOICE, models=Models(vae=str(tmp_path / "gone")), weights={"vae": gone})
+    with pytest.raises(EngineError, match=r"models\.vae.*no such directory"):
+        list(flow.outcomes(job, "plans/run.parquet", ["x_box"], world, POOL))
 
 
 def test_the_cluster_is_seen(cluster: None) -> None:

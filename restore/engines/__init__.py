@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.errors import ItemError
-from restore.recipe import Compile, Dtype, Offload
+from restore.recipe import Compile, Dtype, Offload, Role
 
 Method = Literal["telea", "ns", "sdxl", "sd2"]
-Role = Literal["inpaint", "refiner", "vae", "sd2"]
 Device = Literal["cpu", "cuda"]
 Size = tuple[int, int]
 """(width, height) in pixels."""

@@ -10,8 +10,9 @@ from diffusers import AutoencoderKL
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from restore.engines import EngineConfig, Role
+from restore.engines import EngineConfig
 from restore.errors import EngineError
+from restore.recipe import Role
 
 
 def require_device(config: EngineConfig) -> torch.device:

@@ -157,7 +157,7 @@ def test_a_report_that_cannot_be_written_fails_no_run(tmp_path: Path) -> None:
         (("--set", "feathr=3"), 2, "did you mean feather"),
         (("--set", "feather"), 2, "name=value"),
         (("--recipe", "nowhere.toml"), 2, "nowhere.toml"),
-        (("--profile", "gpu"), 1, "engine=sdxl"),
+        (("--profile", "gpu", "--set", "models.vae=me/v@1"), 1, "python -m restore.weights fetch inpaint"),
         (("--max-failed", "7"), 2, "--max-failed"),
     ],
 )
