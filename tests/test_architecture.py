@@ -49,7 +49,18 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 
 # What an engine's `build` imports, in the actor that will hold it.
-TORCH = ("diffusion", "ensemble", "experts", "latents", "loading", "memory", "prompts", "sd2", "sdxl")
+TORCH = (
+    "diffusion",
+    "ensemble",
+    "experts",
+    "flops",
+    "latents",
+    "loading",
+    "memory",
+    "prompts",
+    "sd2",
+    "sdxl",
+)
 
 OWNERS = {
     "ray": {"restore/flow.py", "jobs/restore_archive.py"},
@@ -57,8 +68,8 @@ OWNERS = {
     "pyvips": {"restore/codec.py", "restore/srgb.py"},
     "huggingface_hub": {"restore/checkpoint.py"},
     "torch": {f"restore/engines/{name}.py" for name in TORCH},
-    "diffusers": {f"restore/engines/{name}.py" for name in ("ensemble", "loading", "sdxl", "sd2")},
-    "transformers": {"restore/engines/loading.py"},
+    "diffusers": {f"restore/engines/{name}.py" for name in ("ensemble", "flops", "loading", "sdxl", "sd2")},
+    "transformers": {"restore/engines/flops.py", "restore/engines/loading.py"},
     "accelerate": {"restore/engines/memory.py"},
 }
 
