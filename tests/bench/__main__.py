@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import memory, throughput
+from tests.bench import gpu, memory, stock_chain, throughput, work
 
-BENCHES = {"throughput": throughput.main, "memory": memory.main}
+BENCHES = {
+    "throughput": throughput.main,
+    "memory": memory.main,
+    "stock_chain": stock_chain.main,
+    "work": work.main,
+    "gpu": gpu.main,
+}
 
 for name in sys.argv[1:] or BENCHES:
     print(f"== {name}", flush=True)

@@ -81,6 +81,7 @@ def test_an_archive_is_painted_by_sdxl(checkpoints: Checkpoints, tmp_path: Path)
     assert "2 engine_changed" in other, other
 
 
+@pytest.mark.heavy
 def test_output_that_is_not_finite_is_a_failed_row(checkpoints: Checkpoints, tmp_path: Path) -> None:
     vae = make_vae()
     with torch.no_grad():
@@ -120,6 +121,7 @@ sys.meta_path.insert(0, Finder())
 """
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("fault", ["memory", "lost"])
 def test_a_device_in_trouble_costs_no_photo(checkpoints: Checkpoints, tmp_path: Path, fault: str) -> None:
     (tmp_path / "faults").mkdir()
