@@ -76,14 +76,12 @@ def choose(names: Collection[str], auto: Method, recipe: Recipe, config: EngineC
         methods |= {auto} if sizes_of(auto) is None else {THIN, auto}
     roles = sorted({role for method in methods for role in ROLES.get(method, ())})
     found = weights.ensure(roles, recipe.models)
-    hashes = {method: _hash(method, found, recipe) for method in sorted(methods | {"telea", "ns"})}
-    own: dict[str, str] = dict(hashes)
+    hashes = {str(method): _hash(method, found, recipe) for method in methods.union(CLASSICAL)}
     if "auto" in asked:
-        own["auto"] = (
-            hashes[auto] if sizes_of(auto) is None else identity.auto_hash(hashes[THIN], hashes[auto])
-        )
+        one, other = hashes[THIN], hashes[auto]
+        hashes["auto"] = other if sizes_of(auto) is None else identity.auto_hash(one, other)
     return Choice(
-        methods=tuple(sorted(methods)), models=recipe.models, weights=found, config=config, hashes=own
+        methods=tuple(sorted(methods)), models=recipe.models, weights=found, config=config, hashes=hashes
     )
 
 

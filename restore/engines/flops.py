@@ -92,7 +92,7 @@ def models() -> dict[str, Any]:
 
 def gigabytes(model: Any) -> float:
     """Parameters in 16 bit, 10**9 bytes."""
-    return sum(parameter.numel() for parameter in model.parameters()) * 2 / 1e9
+    return sum(int(parameter.numel()) for parameter in model.parameters()) * 2 / 1e9
 
 
 def counted(call: Callable[[], Any]) -> float:
