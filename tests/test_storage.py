@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import multiprocessing
 import os
 import pickle
@@ -10,12 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from restore import objects, retry
 from restore.disk import DiskStore
 from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.storage import AccessPolicy, OutStore, fetch, is_local, resolve, versions
+from tests.proxies import Proxy, serving
 
 ODD_NAMES = (
     "images/Grüße aus Köln.0123.png",
@@ -275,63 +274,6 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
 
 
 # --- transient errors ------------------------------------------------------------------------------
-
-
-class Proxy(BaseHTTPRequestHandler):
-    """Passes requests on to `target`; `fail` may spoil one first, by a status or by losing its answer."""
-
-    protocol_version = "HTTP/1.1"
-    target: str
-    spoil: list[tuple[str, int | None]]
-    lock = threading.Lock()
-    seen: list[str]
-
-    def pass_on(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        with self.lock:
-            self.seen.append(self.command)
-            due = next((entry for entry in self.spoil if entry[0] == self.command), None)
-            if due:
-                self.spoil.remove(due)
-        if due and due[1]:
-            self.answer(due[1], [], b"")
-            return
-        connection = http.client.HTTPConnection(self.target)
-        connection.request(self.command, self.path, body, dict(self.headers))
-        reply = connection.getresponse()
-        data = reply.read()
-        if due:
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
-            return
-        self.answer(reply.status, reply.getheaders(), data)
-
-    def answer(self, status: int, headers: list[tuple[str, str]], data: bytes) -> None:
-        self.send_response_only(status)
-        dropped = {"transfer-encoding", "connection"} | ({"content-length"} if data else set())
-        for name, value in headers:
-            if name.lower() not in dropped:
-                self.send_header(name, value)
-        if data or not headers:
-            self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None: ...
-
-    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = pass_on  # noqa: N815
-
-
-@contextmanager
-def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture
