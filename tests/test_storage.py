@@ -1,4 +1,4 @@
-"""Stores are real here: a local disk, a moto server over HTTP, and a proxy that fails on purpose."""
+"""Stores are real here: a local disk, servers over HTTP, and a proxy that fails on purpose."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
-from restore import objects, retry
+from restore import connections, retry
 from restore.disk import DiskStore
 from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.storage import AccessPolicy, OutStore, fetch, is_local, resolve, versions
@@ -39,11 +39,12 @@ MISSING = ErrorCode.IMAGE_NOT_FOUND
 MEGABYTE = 2**20
 
 
-@pytest.fixture(params=["disk", "s3"])
+@pytest.fixture(params=["disk", "s3", "gs", pytest.param("az", marks=pytest.mark.heavy)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> OutStore:
     if request.param == "disk":
         return OutStore.open(str(tmp_path / "out"))
-    return OutStore.open(f"s3://{request.getfixturevalue('s3').fresh_bucket()}/deep/out")
+    server = request.getfixturevalue({"s3": "s3", "gs": "gcs", "az": "azurite"}[request.param])
+    return OutStore.open(f"{request.param}://{server.fresh_bucket()}/deep/out")
 
 
 @contextmanager
@@ -60,11 +61,11 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     def change(**settings: str) -> None:
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
-        objects._filesystem.cache_clear()
+        connections._filesystem.cache_clear()
 
     yield change
     monkeypatch.undo()
-    objects._filesystem.cache_clear()
+    connections._filesystem.cache_clear()
 
 
 # --- creating ---------------------------------------------------------------------------------
@@ -395,7 +396,7 @@ def test_a_store_that_ignores_conditions(s3: Any, connect: Callable[..., None]) 
         spoil: list[tuple[str, int | None]] = []  # noqa: RUF012
         seen: list[str] = []  # noqa: RUF012
 
-        def do_PUT(self) -> None:
+        def do_PUT(self) -> None:  # noqa: N802
             del self.headers["If-None-Match"]
             self.pass_on()
 

@@ -187,7 +187,7 @@ def test_a_wrong_key_is_one_clear_line(s3: S3Server, start_moto: Any, tmp_path: 
     with start_moto(INITIAL_NO_AUTH_ACTION_COUNT="0") as endpoint:
         for manifest, words in (
             (str(local), "output s3://archive/out: access denied (InvalidAccessKeyId)"),
-            ("s3://archive/m.csv", "s3://archive/m.csv: the manifest cannot be read"),
+            ("s3://archive/m.csv", "s3://archive/m.csv: may not be read (403)"),
         ):
             code, stdout, stderr = run(manifest, "s3://archive/out", AWS_ENDPOINT_URL=endpoint)
             assert code == 1 and words in stderr, stderr
