@@ -46,8 +46,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flow": GROUND | {"photo", "engines", "choice"},
     "thumbs": GROUND,
     "lease": GROUND,
-    "ledger": GROUND | {"lease"},
-    "progress": GROUND | {"ledger"},
+    "events": GROUND,
+    "ledger": GROUND | {"events", "lease"},
+    "progress": GROUND | {"events", "ledger"},
     "album": {"outcome"},
     "report": {"storage", "album"},
 }

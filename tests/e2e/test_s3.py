@@ -26,6 +26,7 @@ from restore.storage import OutStore
 from tests.archives import make_archive, read_manifest_rows, write_manifest
 from tests.conftest import S3Server
 from tests.proxies import Flaky, serving
+from tests.schemas import check_event, check_record
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = 12
@@ -97,7 +98,7 @@ def test_an_archive_on_a_flaky_s3_is_restored_whole_then_only_what_changed(
 def check_store(store: OutStore, s3: S3Server, bucket: str) -> None:
     """Rows, objects, versions and the run record agree with one another."""
     (name,) = store.names("runs")
-    record = json.loads(store.read(f"runs/{name}"))
+    record = check_record(store.read(f"runs/{name}"))
     assert (record["verdict"], record["committed"]) == ("complete", PHOTOS)
     listed = {entry.path for entry in store.list("images")}
     committed = rows(store.root)
@@ -156,8 +157,14 @@ def test_a_local_manifest_may_name_images_on_s3(s3: S3Server, tmp_path: Path) ->
     upload(s3, tmp_path / "in", bucket)
     mixed = [{**row, "image": f"s3://{bucket}/scans/{row['image']}"} for row in wanted]
     mixed[3]["image"] = f"s3://{bucket}/scans/images/none.jpg"
-    code, _, stderr = run(str(write_manifest(tmp_path / "in/manifest.csv", mixed)), str(out))
+    manifest = str(write_manifest(tmp_path / "in/manifest.csv", mixed))
+    code, stdout, stderr = run(manifest, str(out), "--log", "json")
     assert code == 3, stderr
+    events = [check_event(line) for line in stdout.splitlines()]
+    told = {event["event"]: event for event in events}
+    assert [events[0]["event"], events[-1]["event"]] == ["plan", "end"]
+    assert told["failed"]["item_id"] == mixed[3]["item_id"] and told["part"]["committed"] == 4
+    assert "some_failed: 1 failed, 3 restored" in stderr
     committed = rows(str(out))
     assert Counter(row["error_code"] for row in committed) == {None: 3, "image_not_found": 1}
     for row in committed:
