@@ -183,6 +183,15 @@ def test_a_long_listing_is_paged(s3: Any) -> None:
     assert [uri for uri, version in versions(wanted).items() if version is None] == wanted[-1:]
 
 
+def test_a_listing_is_read_as_it_is_used(s3: Any, proxy: type[Proxy]) -> None:
+    bucket, client = s3.fresh_bucket(), s3.client
+    for number in range(250):
+        client.put_object(Bucket=bucket, Key=f"scans/{number:04}.png")
+    listing = OutStore.open(f"s3://{bucket}").list("scans")
+    requests = [proxy.seen.count("GET") for _ in listing]
+    assert requests == [1] * 100 + [2] * 100 + [3] * 50, "one page of 100 at a time"
+
+
 def test_pyarrow_reads_what_was_created(store: OutStore) -> None:
     table = pa.table({"item_id": ["a", "b"]})
     sink = pa.BufferOutputStream()

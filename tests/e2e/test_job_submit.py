@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +20,13 @@ from manifests.committed import read_committed
 from restore.storage import OutStore
 from tests.archives import make_archive
 from tests.conftest import free_port
+from tests.schemas import check_record
 
 ROOT = Path(__file__).resolve().parents[2]
 RAY = str(Path(sys.executable).with_name("ray"))
 PHOTOS = 60
+
+pytestmark = pytest.mark.heavy
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,9 @@ class Head:
         return self.ray("job", "submit", "--submission-id", name, "--working-dir", ".", *more)
 
     def status(self, name: str) -> str:
-        said = self.ray("job", "status", name).stdout
-        return next(word for word in ("RUNNING", "PENDING", "SUCCEEDED", "STOPPED", "FAILED") if word in said)
+        """The job's last state as Ray words it, such as `was stopped`."""
+        said = self.ray("job", "status", name)
+        return (said.stdout + said.stderr).partition(f"Job '{name}' ")[2].splitlines()[0]
 
 
 @pytest.fixture(scope="module")
@@ -91,16 +94,17 @@ def quiet() -> dict[str, int]:
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End this head and all that it started, and nothing else: `ray stop` would end every Ray here."""
     ours = psutil.Process(process.pid).children(recursive=True)
-    process.terminate()
-    _, alive = psutil.wait_procs(ours, timeout=10)
-    for child in alive:
-        child.kill()
+    for one in ours:
+        one.terminate()
+    _, alive = psutil.wait_procs(ours, timeout=5)
+    for one in [*alive, psutil.Process(process.pid)]:
+        one.kill()
     process.wait(10)
 
 
-def wait_for(come: object, seconds: float = 90) -> None:
+def wait_for(come: Callable[[], object], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
-    while not come():  # type: ignore[operator]
+    while not come():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.1)
 
@@ -112,23 +116,23 @@ def test_a_job_is_submitted_stopped_and_resumed(head: Head, tmp_path: Path) -> N
     sent = head.submit("first", "--no-wait", "--", *job)
     assert sent.returncode == 0, sent.stderr
     wait_for(lambda: list(out.glob("metadata/*/part-00000.parquet")))
-    began = time.monotonic()
     stopped = head.ray("job", "stop", "first")
-    print(f"stop {time.monotonic() - began:.1f} s", stopped.stdout, stopped.stderr)
-    assert stopped.returncode == 0 and head.status("first") == "STOPPED"
+    assert stopped.returncode == 0 and "was stopped" in head.status("first")
     kept = ids(out)
     assert 0 < len(kept) < PHOTOS
-    print(sorted(p.name for p in (out / "lease").iterdir()), sorted((out / "runs").glob("*")))
-    print(head.ray("job", "logs", "first").stdout[-1500:])
+    if records := list((out / "runs").glob("*")):  # written within the 3 s that Ray leaves a job
+        assert check_record(records[0].read_bytes())["verdict"] == "stopped"
+        assert list((out / "lease").iterdir()) == [], "given back"
+    said = head.ray("job", "logs", "first").stdout
+    assert "Connecting" not in said.partition("to reuse: 0")[2], "nothing joins Ray again after the end"
 
     resumed = head.submit("second", "--", *job)
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    print(resumed.stdout[-3000:])
     assert f"{len(kept)} done" in resumed.stdout and ": complete" in resumed.stdout
     assert kept < ids(out)
     painted = Counter(row["item_id"] for row in read_committed(OutStore.open(str(out))).to_pylist())
     assert len(painted) == PHOTOS and set(painted.values()) == {1}, "nothing is lost, nothing done twice"
-    record = json.loads(max((out / "runs").iterdir()).read_text())
+    record = check_record(max((out / "runs").iterdir()).read_bytes())
     assert (record["verdict"], record["exit_code"]) == ("complete", 0)
     assert list((out / "lease").iterdir()) == []
     check_upload(head)
@@ -140,19 +144,19 @@ def ids(out: Path) -> set[str]:
 
 def check_upload(head: Head) -> None:
     """What was uploaded is the code and little else."""
-    (package,) = head.folder.glob("session_*/runtime_resources/working_dir_files/_ray_pkg_*")
+    found = head.folder.glob("session_latest/runtime_resources/working_dir_files/_ray_pkg_*")
+    (package,) = [path for path in found if path.is_dir()]
     files = [path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     size = sum(path.stat().st_size for path in files)
-    print("uploaded", size, sorted({path.relative_to(package).parts[0] for path in files}))
-    assert size < 1_000_000
+    assert size < 1_000_000, f"{size} bytes"
     top = {path.relative_to(package).parts[0] for path in files}
     assert {"jobs", "restore", "manifests", "cluster"} <= top
-    assert not top & {".git", ".venv", "demo", "tests"}
+    assert not top & {".git", ".venv", ".readme", "demo", "tests"}
 
 
 def test_a_job_that_fails_says_why_and_ends_the_client_with_1(head: Head, tmp_path: Path) -> None:
     job = [sys.executable, "-m", "jobs.restore_archive", "--output", str(tmp_path / "out"), "--manifest"]
     failed = head.submit("failing", "--", *job, str(tmp_path / "none.csv"))
-    assert failed.returncode == 1 and head.status("failing") == "FAILED"
+    assert failed.returncode == 1 and head.status("failing").startswith("failed")
     assert "none.csv: no such file; correct --manifest" in failed.stdout
     assert not (tmp_path / "out").exists()
