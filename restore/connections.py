@@ -61,6 +61,7 @@ def filesystem(uri: str, botocore_attempts: int = BOTOCORE_ATTEMPTS) -> tuple[An
 def _filesystem(scheme: str, host: str, botocore_attempts: int, pid: int) -> Any:
     options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
     if scheme in S3_SCHEMES:
+        _check_endpoint()
         options["config_kwargs"] = {
             "connect_timeout": CONNECT_SECONDS,
             "read_timeout": READ_SECONDS,
@@ -91,6 +92,13 @@ def _filesystem(scheme: str, host: str, botocore_attempts: int, pid: int) -> Any
             "names; unset it, or leave the account out of the URI"
         )
     return fs
+
+
+def _check_endpoint() -> None:
+    """botocore would raise a ValueError, in the midst of the first call."""
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        if not os.environ.get(name, "https://").startswith(("http://", "https://")):
+            raise StorageConfigError(f"{name} is not a URL; give it as https://host or http://host:port")
 
 
 def _azure_place(path: str) -> tuple[str, str]:

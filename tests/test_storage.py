@@ -399,6 +399,12 @@ def test_an_endpoint_that_does_not_answer(s3: Any, connect: Callable[..., None])
         assert time.monotonic() - started < 20
 
 
+def test_an_endpoint_that_is_no_url(s3: Any, connect: Callable[..., None]) -> None:
+    connect(AWS_ENDPOINT_URL="storage.example.com")
+    with pytest.raises(StorageConfigError, match="AWS_ENDPOINT_URL is not a URL"):
+        OutStore.open("s3://archive/out").check()
+
+
 def test_a_store_that_ignores_conditions(s3: Any, connect: Callable[..., None]) -> None:
     class Careless(Proxy):
         target = s3.endpoint.removeprefix("http://")
