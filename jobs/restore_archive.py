@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 import ray
@@ -33,6 +33,7 @@ from restore.album import Album
 from restore.choice import Choice, choose
 from restore.engines import EngineConfig
 from restore.errors import EngineError, LeaseHeld, StorageConfigError, SystemicError, UsageError
+from restore.events import Events
 from restore.item import EXTRA_PREFIX
 from restore.lease import Lease, take
 from restore.ledger import Ledger, collect, write_plan, write_record
@@ -62,7 +63,7 @@ def restore(settings: RestoreSettings) -> int:
     """Plan what is to be done, then do it under the store's lease. Returns the exit code."""
     order = read_order(settings)
     if settings.dry_run:
-        print(describe(order.plan(), order))
+        announce(order.plan(), order, order.events(None))
         return ALL_WELL
     order.store.check()
     with stop_signals() as stop, take(order.store) as lease:
@@ -93,6 +94,15 @@ class Order:
             copy_unmasked=self.settings.copy_unmasked,
             limit=self.settings.limit,
         )
+
+    def events(self, run_id: str | None) -> Events:
+        """Events of a run, if they were asked for."""
+        return Events(run_id, sys.stdout if self.settings.log == "json" else None)
+
+    @property
+    def people(self) -> TextIO:
+        """Where lines for people go: not among the events."""
+        return sys.stderr if self.settings.log == "json" else sys.stdout
 
 
 def read_order(settings: RestoreSettings) -> Order:
@@ -125,24 +135,31 @@ class Run:
         self._stop = stop
         self._began = datetime.now(UTC)
         self.run_id = f"{self._began:%Y%m%dT%H%M%SZ}-{lease.epoch:06d}"
+        self._events = order.events(self.run_id)
 
     def execute(self) -> int:
         """Do what the plan says. Returns the exit code; the run record holds the same verdict."""
         order = self._order
         planned = order.plan()
         extra = [name for name in planned.todo.schema.names if name.startswith(EXTRA_PREFIX)]
-        ledger = Ledger(order.store, self._lease, self.run_id, extra, order.settings.max_failed)
+        ledger = Ledger(
+            order.store, self._lease, self.run_id, extra, order.settings.max_failed, events=self._events
+        )
         path = write_plan(order.store, self.run_id, planned.todo)
-        print(describe(planned, order), flush=True)
+        announce(planned, order, self._events)
         with Album() as album:
             code, message = self._guarded(planned, path, extra, ledger, album)
             album.close()
             record = self._summary(planned, ledger, code, message)
             report = self._report(ledger, album, record)
         write_record(order.store, self.run_id, {**record, "report": report})
+        if message:
+            self._events.stop(message)
+        tally = ledger.tally
+        self._events.end(VERDICTS.get(code, "stopped"), code, tally.status, tally.codes, report)
         self._say(ledger, code, message)
         if report:
-            print(f"report: {order.store.root}/{report}")
+            print(f"report: {order.store.root}/{report}", file=order.people)
         return code
 
     def _guarded(
@@ -152,7 +169,8 @@ class Run:
         try:
             self._reuse(planned, ledger)
             ended = not planned.todo.num_rows or self._paint(planned, path, extra, ledger, album)
-        except LeaseHeld:
+        except LeaseHeld as error:
+            self._events.stop(str(error))
             raise  # the store is another's now: nothing more is written
         except SystemicError as error:
             return error.exit_code, str(error)
@@ -179,7 +197,8 @@ class Run:
         order = self._order
         with connected(order.store) as nodes:
             stream = flow.outcomes(self._job(), path, extra, order.choice, _pool(order.profile, nodes))
-            with Progress(planned.todo.num_rows + planned.reused.num_rows) as progress:
+            total = planned.todo.num_rows + planned.reused.num_rows
+            with Progress(total, events=self._events) as progress:
                 return collect(album.watch(stream), ledger, progress.show, self._stop)
 
     def _job(self) -> Job:
@@ -240,18 +259,31 @@ class Run:
         }
 
     def _say(self, ledger: Ledger, code: int, message: str) -> None:
-        tally = ledger.tally
+        tally, people = ledger.tally, self._order.people
         counts = ", ".join(f"{count} {status}" for status, count in sorted(tally.status.items()))
-        print(f"run {self.run_id}: {VERDICTS.get(code, 'stopped')}: {counts or 'nothing to do'}")
+        print(f"run {self.run_id}: {VERDICTS.get(code, 'stopped')}: {counts or 'nothing to do'}", file=people)
         for error, count in tally.codes.most_common():
-            print(f"  {count} failed with {error}")
+            print(f"  {count} failed with {error}", file=people)
         if tally.referenced:
             print(
                 f"  inside the damage, over {tally.referenced} with a reference: "
-                f"PSNR {tally.psnr / tally.referenced:.2f} dB, SSIM {tally.ssim / tally.referenced:.3f}"
+                f"PSNR {tally.psnr / tally.referenced:.2f} dB, SSIM {tally.ssim / tally.referenced:.3f}",
+                file=people,
             )
         if message:
             print(f"silverprint: {message}", file=sys.stderr)
+
+
+def announce(planned: Plan, order: Order, events: Events) -> None:
+    """Say what would be done and why, to people and to machines."""
+    print(describe(planned, order), file=order.people, flush=True)
+    events.plan(
+        order.settings.manifest,
+        order.wanted.num_rows,
+        planned.todo.num_rows,
+        planned.reused.num_rows,
+        planned.counts,
+    )
 
 
 def describe(planned: Plan, order: Order) -> str:

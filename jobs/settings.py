@@ -39,6 +39,7 @@ class RestoreSettings:
     allow_root: tuple[str, ...] = option("folder that local inputs may lie in", (), metavar="DIR")
     allow_http: bool = option("read inputs from http(s) too", False)
     max_megapixels: float = option("refuse larger pictures", 400.0, metavar="N")
+    log: str = option("lines for people, or JSON events on stdout", "text", choices=("text", "json"))
 
     def __post_init__(self) -> None:
         """Raises UsageError for a number out of its range."""

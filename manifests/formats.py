@@ -6,7 +6,6 @@ CSV and JSON Lines give every value as the text that was written; Parquet gives 
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -19,13 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from restore.access import printable
-from restore.errors import ItemError, ManifestError, StorageConfigError
-from restore.retry import retrying
-from restore.storage import arrow_filesystem
+from restore.errors import ManifestError
+from restore.storage import open_input
 
 CHUNK_ROWS = 100_000
 FAULTS_LISTED = 100
-BUFFER = 1 << 20
 _BOM = "\ufeff"
 _SURROGATE = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
 
@@ -91,13 +88,10 @@ def read_chunks(uri: str) -> tuple[Iterator[Chunk], Faults]:
 
 
 def _opened(uri: str) -> BinaryIO:
-    filesystem, path = arrow_filesystem(uri)
     try:
-        return io.BufferedReader(retrying(uri, lambda: filesystem.open_input_file(path)), BUFFER)
+        return open_input(uri)
     except FileNotFoundError:
         raise ManifestError(f"{printable(uri)}: no such file; correct --manifest") from None
-    except (ItemError, PermissionError) as error:
-        raise StorageConfigError(f"{printable(uri)}: the manifest cannot be read: {error}") from None
     except OSError as error:
         raise ManifestError(f"{printable(uri)}: cannot be opened: {error}") from None
 

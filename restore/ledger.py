@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from restore.errors import BudgetSpent, LeaseHeld
+from restore.events import SILENT, Events
 from restore.lease import Lease
 from restore.outcome import outcome_schema
 from restore.storage import OutStore
@@ -99,6 +100,7 @@ class Ledger:
         extra: Iterable[str],
         max_failed: float,
         clock: Callable[[], float] = time.monotonic,
+        events: Events = SILENT,
     ) -> None:
         self.tally = Tally()
         self.parts: list[str] = []
@@ -109,6 +111,7 @@ class Ledger:
         self._schema = outcome_schema(extra)
         self._max_failed = max_failed
         self._clock = clock
+        self._events = events
         self._waiting: list[pa.Table] = []
         self._rows = 0
         self._interval = FIRST_PART_SECONDS
@@ -131,6 +134,7 @@ class Ledger:
         if len(self._waiting) >= GATHERED:
             self._waiting = [pa.concat_tables(self._waiting).combine_chunks()]
         self.tally.add(outcomes, self._clock())
+        self._events.failed(outcomes)
         self._judge(outcomes)
         self.tick()
 
@@ -154,6 +158,7 @@ class Ledger:
             raise LeaseHeld(f"{path} exists: another writer is at work in {self._store.root}")
         self.parts.append(path)
         self.committed += table.num_rows
+        self._events.part(path, table.num_rows, self.committed)
         self._waiting, self._rows = [], 0
         self._interval = min(2 * self._interval, LONGEST_PART_SECONDS)
         self._due_at = float("inf")

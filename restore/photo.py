@@ -413,7 +413,7 @@ def _create(output: str, data: bytes, job: Job) -> tuple[str, int]:
     if created.existing is None:
         return created.sha256, len(data)
     _verify_same(output, created.existing, data, job)
-    return created.sha256, len(created.existing)
+    return identity.sha256_bytes(created.existing), len(created.existing)
 
 
 def _verify_same(output: str, existing: bytes, ours: bytes, job: Job) -> None:
@@ -461,7 +461,7 @@ def _copy(data: bytes, picture: codec.Picture, facts: Outcome, job: Job) -> Outc
     began = time.perf_counter()
     output = identity.output_name(facts.item_id, facts.work_key, EXTENSIONS[picture.format])
     created = job.store.create(output, data)
-    if created.existing is not None and created.sha256 != facts.image_sha256:
+    if created.existing is not None:
         raise ItemError(ErrorCode.VERIFY_FAILED, f"{output} exists and is not a copy of {facts.image}")
     return replace(
         facts,

@@ -10,6 +10,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from restore.events import SILENT, Events
 from restore.ledger import Tally
 
 LINE_SECONDS = 15.0
@@ -23,10 +24,12 @@ class Progress:
         total: int,
         stream: TextIO = sys.stderr,
         clock: Callable[[], float] = time.monotonic,
+        events: Events = SILENT,
     ) -> None:
         self._total = total
         self._stream = stream
         self._clock = clock
+        self._events = events
         self._first: float | None = None
         self._next_line = clock() + LINE_SECONDS
         self._bar = (
@@ -41,16 +44,26 @@ class Progress:
         if self._bar is not None:
             self._bar.set_postfix_str(f"{tally.failed} failed", refresh=False)
             self._bar.update(tally.attempted - self._bar.n)
-        elif now >= self._next_line:
+        if now >= self._next_line:
             self._next_line = now + LINE_SECONDS
-            print(self.line(tally), file=self._stream, flush=True)
+            self._events.progress(tally.attempted, self._total, tally.failed, *self._pace(tally))
+            if self._bar is None:
+                print(self.line(tally), file=self._stream, flush=True)
 
     def line(self, tally: Tally) -> str:
         """Counts, failures, photos a second and the time to go, from the first outcome on."""
+        rate, left = self._pace(tally)
+        to_go = f"{left:.0f} s left" if left is not None else "starting"
+        counts = f"{tally.attempted}/{self._total} photos, {tally.failed} failed"
+        return f"{counts}, {rate or 0:.2f} photos/s, {to_go}"
+
+    def _pace(self, tally: Tally) -> tuple[float | None, float | None]:
+        """Photos a second and seconds to go; None while there is nothing to tell them from."""
         spent = self._clock() - self._first if self._first is not None else 0.0
-        rate = tally.attempted / spent if spent > 0 else 0.0
-        left = f"{(self._total - tally.attempted) / rate:.0f} s left" if rate else "starting"
-        return f"{tally.attempted}/{self._total} photos, {tally.failed} failed, {rate:.2f} photos/s, {left}"
+        if not spent or not tally.attempted:
+            return None, None
+        rate = tally.attempted / spent
+        return rate, (self._total - tally.attempted) / rate
 
     def __enter__(self) -> Progress:
         return self

@@ -32,6 +32,19 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 T = TypeVar("T")
 
+
+class Answered(OSError):
+    """An answer of a store that no other OSError stands for; `code` is the store's own word."""
+
+    def __init__(self, path: str, status: int, code: str = "") -> None:
+        super().__init__(None, f"HTTP {status} {code}".rstrip(), path)
+        self.status, self.code = status, code
+
+
+class Refused(Answered, PermissionError):
+    """A store's answer that we may not."""
+
+
 _BUSY = frozenset({408, 409, 425, 429})  # 409: another conditional write to the same name is under way
 _ERRNO = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.EREMOTEIO})
 _NETWORK = (
@@ -90,17 +103,22 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _ERRNO
 
 
+def answered(path: str, status: int, code: str = "") -> OSError:
+    """The error for an HTTP status other than success."""
+    if status == 404:
+        return FileNotFoundError(errno.ENOENT, "the store says there is nothing", path)
+    return Refused(path, status, code) if status in {401, 403} else Answered(path, status, code)
+
+
 def http_status(error: BaseException | None) -> int | None:
-    """The HTTP status behind an error of s3fs, aiohttp, gcsfs or Azure; None where there is none."""
+    """The HTTP status behind an error of s3fs, of aiohttp or `Answered`; None where there is none."""
     response = _response(error)
-    if response:
-        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        return status if isinstance(status, int) else None
-    for name in ("status", "status_code", "code"):
-        status = getattr(error, name, None)
-        if isinstance(status, int):
-            return status
-    return None
+    status = (
+        response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if response
+        else getattr(error, "status", None)
+    )
+    return status if isinstance(status, int) else None
 
 
 def describe(error: BaseException | None) -> str:
@@ -108,6 +126,8 @@ def describe(error: BaseException | None) -> str:
     response = _response(error)
     if response and response.get("Error", {}).get("Code"):
         return str(response["Error"]["Code"])
+    if isinstance(error, Answered) and error.code:
+        return error.code
     status = http_status(error)
     return f"HTTP {status}" if status else type(error).__name__
 

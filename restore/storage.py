@@ -8,6 +8,7 @@ all is said in `restore.access`, how each kind of store is used in `restore.disk
 from __future__ import annotations
 
 import errno
+import io
 import os
 import uuid
 from collections import defaultdict
@@ -16,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import pyarrow.fs
 
@@ -30,17 +31,11 @@ from restore.access import (
     resolve,
     scheme_of,
 )
+from restore.connections import CREATE_CONDITIONALLY, filesystem, object_store
 from restore.disk import DiskStore, Entry, Fetched, Store
 from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.identity import sha256_bytes
-from restore.objects import (
-    BOTOCORE_ATTEMPTS,
-    CREATE_CONDITIONALLY,
-    ObjectStore,
-    S3Store,
-    filesystem,
-    object_store,
-)
+from restore.objects import ObjectStore
 from restore.retry import ATTEMPTS, FULL, cannot_serve, describe, http_status, retrying
 from restore.web import HttpStore
 
@@ -54,6 +49,7 @@ __all__ = [
     "fetch",
     "is_local",
     "local_path",
+    "open_input",
     "resolve",
     "versions",
 ]
@@ -63,6 +59,7 @@ LISTERS = 16
 HEADS_BELOW = 3
 """So few objects of a folder are asked for one by one; more are found by listing it."""
 CHECK_ATTEMPTS = 3
+STREAM_BUFFER = 2**20
 
 Names = list[str]
 T = TypeVar("T")
@@ -151,7 +148,7 @@ def _folder_versions(folder: str, uris: set[str]) -> dict[str, str | None]:
         store, path = _reader(folder)
         if isinstance(store, DiskStore):
             return retrying(folder, lambda: {uri: store.version(local_path(uri)) for uri in uris})
-        if len(uris) < HEADS_BELOW or not isinstance(store, S3Store | ObjectStore):
+        if len(uris) < HEADS_BELOW or not isinstance(store, ObjectStore):
             return {uri: _version(uri) for uri in uris}
         return _listed_versions(store, path, folder, uris)
     except FileNotFoundError:
@@ -164,9 +161,7 @@ def _folder_versions(folder: str, uris: set[str]) -> dict[str, str | None]:
         raise StorageConfigError(f"cannot list versions: {error.message}") from error
 
 
-def _listed_versions(
-    store: S3Store | ObjectStore, path: str, folder: str, uris: set[str]
-) -> dict[str, str | None]:
+def _listed_versions(store: ObjectStore, path: str, folder: str, uris: set[str]) -> dict[str, str | None]:
     found: dict[str, str | None] = dict.fromkeys(uris)
     for name, version in store.versions_in(path):
         uri = f"{folder}/{name}"
@@ -192,8 +187,34 @@ def arrow_filesystem(uri: str) -> tuple[pyarrow.fs.FileSystem, str]:
     """A pyarrow file system and the path of `uri` in it. It pickles without credentials."""
     if is_local(uri):
         return pyarrow.fs.LocalFileSystem(), os.path.normpath(Path(local_path(uri)).absolute())
-    fs = filesystem(scheme_of(uri), BOTOCORE_ATTEMPTS)
-    return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fs)), uri.partition("://")[2].rstrip("/")
+    fs, path = filesystem(uri)
+    return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fs)), path.rstrip("/")
+
+
+def open_input(uri: str) -> BinaryIO:
+    """One input, to be read as a stream.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError: there is no such object, or it is no object.
+        StorageConfigError: when the store refuses us, stays away, or cannot be connected to.
+    """
+    source, path = arrow_filesystem(uri)
+    try:
+        if not is_local(uri) and _known_version(uri) is None:
+            raise FileNotFoundError(errno.ENOENT, "no such object", printable(uri))
+        return io.BufferedReader(retrying(uri, lambda: source.open_input_file(path)), STREAM_BUFFER)
+    except ItemError as error:
+        raise StorageConfigError(error.message) from error
+    except PermissionError as error:
+        raise StorageConfigError(
+            f"{printable(uri)}: may not be read ({describe(error)}); check the credentials and grant read"
+        ) from error
+
+
+def _known_version(uri: str) -> str | None:
+    """Asked first, since pyarrow takes whatever goes wrong for a missing file."""
+    store, path = _reader(uri)
+    return retrying(uri, lambda: store.version(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +382,4 @@ def _reader(uri: str) -> tuple[Store | HttpStore, str]:
 
 
 def _writer(uri: str) -> tuple[Store, str]:
-    scheme = scheme_of(uri)
-    if scheme == "file":
-        return DiskStore(), local_path(uri)
-    return object_store(scheme), uri.partition("://")[2]
+    return (DiskStore(), local_path(uri)) if is_local(uri) else object_store(uri)

@@ -14,6 +14,7 @@ import aiohttp
 from restore.access import is_metadata_address
 from restore.disk import Admit, Fetched
 from restore.errors import ErrorCode, ItemError
+from restore.retry import Refused
 
 CONNECT_SECONDS, READ_SECONDS = 5, 30
 
@@ -85,7 +86,7 @@ def _require_ok(response: aiohttp.ClientResponse, url: str) -> None:
     if response.status in {404, 410}:
         raise FileNotFoundError(errno.ENOENT, "the server says there is nothing", url)
     if 400 <= response.status < 500 and response.status not in {408, 425, 429}:
-        raise PermissionError(errno.EACCES, f"HTTP {response.status}", url)
+        raise Refused(url, response.status)
     response.raise_for_status()
 
 

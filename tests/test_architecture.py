@@ -15,9 +15,13 @@ GROUND = {"errors", "recipe", "outcome", "item", "identity", "storage", "codec"}
 # Modules that only serve one of the ground floor's own, named with their owner.
 PARTS_OF = {
     "access": "storage",
+    "azure": "storage",
+    "connections": "storage",
     "disk": "storage",
+    "gcs": "storage",
     "objects": "storage",
     "retry": "storage",
+    "s3": "storage",
     "web": "storage",
     "containers": "codec",
     "samples": "codec",
@@ -42,8 +46,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flow": GROUND | {"photo", "engines", "choice"},
     "thumbs": GROUND,
     "lease": GROUND,
-    "ledger": GROUND | {"lease"},
-    "progress": GROUND | {"ledger"},
+    "events": GROUND,
+    "ledger": GROUND | {"events", "lease"},
+    "progress": GROUND | {"events", "ledger"},
     "album": {"outcome"},
     "report": {"storage", "album"},
 }
@@ -64,7 +69,9 @@ TORCH = (
 
 OWNERS = {
     "ray": {"restore/flow.py", "jobs/restore_archive.py"},
-    "fsspec": {"restore/objects.py"},
+    "fsspec": {"restore/connections.py"},
+    "azure": {"restore/azure.py"},
+    "gcsfs": {"restore/gcs.py"},
     "pyvips": {"restore/codec.py", "restore/srgb.py"},
     "huggingface_hub": {"restore/checkpoint.py"},
     "torch": {f"restore/engines/{name}.py" for name in TORCH},

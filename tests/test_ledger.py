@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from restore.errors import BudgetSpent, EngineError, LeaseHeld
+from restore.events import Events
 from restore.lease import take
 from restore.ledger import Ledger, Tally, collect, write_plan, write_record
 from restore.outcome import Figures, Outcome, outcome_schema, outcomes_table
@@ -195,3 +196,15 @@ def test_plan_and_record_are_created_once(store: OutStore) -> None:
 
 def test_an_empty_tally_is_no_failure() -> None:
     assert not Tally().only_alike_failures
+
+
+def test_failures_are_told_as_they_come_and_parts_when_they_are_committed(store: OutStore) -> None:
+    told = io.StringIO()
+    with take(store) as lease:
+        ledger = Ledger(store, lease, RUN, ["x_box"], max_failed=0.2, events=Events(RUN, told))
+        ledger.add(rows(3))
+        ledger.add(rows(1, "mask_full", start=3))
+        ledger.commit()
+    failed, committed = (json.loads(line) for line in told.getvalue().splitlines())
+    assert (failed["event"], failed["item_id"], failed["code"]) == ("failed", "p3", "mask_full")
+    assert (committed["path"], committed["rows"], committed["committed"]) == (ledger.parts[0], 4, 4)

@@ -192,6 +192,27 @@ def test_the_picture_of_a_killed_run_is_adopted(inputs: Path, job: photo.Job) ->
     assert second.status == "restored" and second.output_sha256 == first.output_sha256
 
 
+def test_a_row_tells_of_the_bytes_that_were_adopted_not_of_our_own(inputs: Path, job: photo.Job) -> None:
+    mask = save(inputs / "m.png", scratch((512, 512)))
+    item = Item("a", save(inputs / "a.png", data.astronaut()), KEY, mask=mask)
+    ours = restore(item, job)
+    recoded = io.BytesIO()
+    Image.open(io.BytesIO(output(ours, job))).save(recoded, "png", compress_level=1)
+    job.store.overwrite("images/a.0123456789ab.png", recoded.getvalue())
+    adopted = restore(item, job)
+    assert adopted.status == "restored" and adopted.output_sha256 != ours.output_sha256
+    assert adopted.output_sha256 == identity.sha256_bytes(recoded.getvalue())
+    assert adopted.output_bytes == len(recoded.getvalue())
+
+
+def test_a_copy_does_not_adopt_other_bytes(inputs: Path, job: photo.Job) -> None:
+    mask = save(inputs / "m.png", np.zeros((512, 512), np.uint8))
+    item = Item("a", save(inputs / "a.png", data.astronaut()), KEY, mask=mask)
+    job.store.create("images/a.0123456789ab.png", b"something else")
+    assert restore(item, job).error_code == ErrorCode.VERIFY_FAILED
+    assert job.store.read("images/a.0123456789ab.png") == b"something else"
+
+
 def test_another_picture_under_our_name_is_never_replaced(inputs: Path, job: photo.Job) -> None:
     mask = save(inputs / "m.png", scratch((512, 512)))
     item = Item("a", save(inputs / "a.png", data.astronaut()), KEY, mask=mask)

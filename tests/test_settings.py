@@ -22,6 +22,7 @@ OPTIONS = {
     "--allow-root",
     "--allow-http",
     "--max-megapixels",
+    "--log",
 }
 
 
@@ -45,16 +46,26 @@ def test_every_option_reaches_its_setting() -> None:
         *("--set", "feather=8", "quality=90", "--set", "seed=3", "--allow-root", "/a", "/b", "--limit", "5"),
         *("--batch-size", "2", "--max-failed", "0.5", "--max-megapixels", "100", "--profile", "gpu"),
         *("--retry-failed", "--dry-run", "--copy-unmasked", "--allow-http", "--recipe", "r.toml"),
+        *("--log", "json"),
     )
     assert settings.set == ("feather=8", "quality=90", "seed=3")
     assert settings.allow_root == ("/a", "/b")
     assert (settings.limit, settings.batch_size, settings.max_failed) == (5, 2, 0.5)
     assert settings.retry_failed and settings.dry_run and settings.copy_unmasked and settings.allow_http
     assert (settings.recipe, settings.profile, settings.max_megapixels) == ("r.toml", "gpu", 100.0)
+    assert settings.log == "json"
 
 
 @pytest.mark.parametrize(
-    "argv", [["--lim", "5"], ["--limit", "x"], ["--profile", "moon"], ["--unknown"], ["--max-failed", "lots"]]
+    "argv",
+    [
+        ["--lim", "5"],
+        ["--limit", "x"],
+        ["--profile", "moon"],
+        ["--log", "xml"],
+        ["--unknown"],
+        ["--max-failed", "lots"],
+    ],
 )
 def test_a_bad_command_line_ends_with_2(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:

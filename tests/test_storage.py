@@ -1,8 +1,7 @@
-"""Stores are real here: a local disk, a moto server over HTTP, and a proxy that fails on purpose."""
+"""Stores are real here: a local disk, servers over HTTP, and a proxy that fails on purpose."""
 
 from __future__ import annotations
 
-import http.client
 import multiprocessing
 import os
 import pickle
@@ -10,12 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +22,11 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
-from restore import objects, retry
+from restore import connections, retry
 from restore.disk import DiskStore
 from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.storage import AccessPolicy, OutStore, fetch, is_local, resolve, versions
+from tests.proxies import Proxy, serving
 
 ODD_NAMES = (
     "images/Grüße aus Köln.0123.png",
@@ -40,11 +39,12 @@ MISSING = ErrorCode.IMAGE_NOT_FOUND
 MEGABYTE = 2**20
 
 
-@pytest.fixture(params=["disk", "s3"])
+@pytest.fixture(params=["disk", "s3", "gs", pytest.param("az", marks=pytest.mark.heavy)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> OutStore:
     if request.param == "disk":
         return OutStore.open(str(tmp_path / "out"))
-    return OutStore.open(f"s3://{request.getfixturevalue('s3').fresh_bucket()}/deep/out")
+    server = request.getfixturevalue({"s3": "s3", "gs": "gcs", "az": "azurite"}[request.param])
+    return OutStore.open(f"{request.param}://{server.fresh_bucket()}/deep/out")
 
 
 @contextmanager
@@ -61,11 +61,11 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     def change(**settings: str) -> None:
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
-        objects._filesystem.cache_clear()
+        connections._filesystem.cache_clear()
 
     yield change
     monkeypatch.undo()
-    objects._filesystem.cache_clear()
+    connections._filesystem.cache_clear()
 
 
 # --- creating ---------------------------------------------------------------------------------
@@ -183,6 +183,15 @@ def test_a_long_listing_is_paged(s3: Any) -> None:
     assert [uri for uri, version in versions(wanted).items() if version is None] == wanted[-1:]
 
 
+def test_a_listing_is_read_as_it_is_used(s3: Any, proxy: type[Proxy]) -> None:
+    bucket, client = s3.fresh_bucket(), s3.client
+    for number in range(250):
+        client.put_object(Bucket=bucket, Key=f"scans/{number:04}.png")
+    listing = OutStore.open(f"s3://{bucket}").list("scans")
+    requests = [proxy.seen.count("GET") for _ in listing]
+    assert requests == [1] * 100 + [2] * 100 + [3] * 50, "one page of 100 at a time"
+
+
 def test_pyarrow_reads_what_was_created(store: OutStore) -> None:
     table = pa.table({"item_id": ["a", "b"]})
     sink = pa.BufferOutputStream()
@@ -275,63 +284,6 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
 
 
 # --- transient errors ------------------------------------------------------------------------------
-
-
-class Proxy(BaseHTTPRequestHandler):
-    """Passes requests on to `target`; `fail` may spoil one first, by a status or by losing its answer."""
-
-    protocol_version = "HTTP/1.1"
-    target: str
-    spoil: list[tuple[str, int | None]]
-    lock = threading.Lock()
-    seen: list[str]
-
-    def pass_on(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        with self.lock:
-            self.seen.append(self.command)
-            due = next((entry for entry in self.spoil if entry[0] == self.command), None)
-            if due:
-                self.spoil.remove(due)
-        if due and due[1]:
-            self.answer(due[1], [], b"")
-            return
-        connection = http.client.HTTPConnection(self.target)
-        connection.request(self.command, self.path, body, dict(self.headers))
-        reply = connection.getresponse()
-        data = reply.read()
-        if due:
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
-            return
-        self.answer(reply.status, reply.getheaders(), data)
-
-    def answer(self, status: int, headers: list[tuple[str, str]], data: bytes) -> None:
-        self.send_response_only(status)
-        dropped = {"transfer-encoding", "connection"} | ({"content-length"} if data else set())
-        for name, value in headers:
-            if name.lower() not in dropped:
-                self.send_header(name, value)
-        if data or not headers:
-            self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None: ...
-
-    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = pass_on  # noqa: N815
-
-
-@contextmanager
-def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture
@@ -447,13 +399,19 @@ def test_an_endpoint_that_does_not_answer(s3: Any, connect: Callable[..., None])
         assert time.monotonic() - started < 20
 
 
+def test_an_endpoint_that_is_no_url(s3: Any, connect: Callable[..., None]) -> None:
+    connect(AWS_ENDPOINT_URL="storage.example.com")
+    with pytest.raises(StorageConfigError, match="AWS_ENDPOINT_URL is not a URL"):
+        OutStore.open("s3://archive/out").check()
+
+
 def test_a_store_that_ignores_conditions(s3: Any, connect: Callable[..., None]) -> None:
     class Careless(Proxy):
         target = s3.endpoint.removeprefix("http://")
         spoil: list[tuple[str, int | None]] = []  # noqa: RUF012
         seen: list[str] = []  # noqa: RUF012
 
-        def do_PUT(self) -> None:
+        def do_PUT(self) -> None:  # noqa: N802
             del self.headers["If-None-Match"]
             self.pass_on()
 

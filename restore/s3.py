@@ -1,0 +1,90 @@
+"""Amazon S3 and the stores that speak its protocol, through s3fs by S3's own calls. No retries here."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from datetime import UTC
+from typing import Any, Literal
+
+from botocore.exceptions import ParamValidationError  # type: ignore[import-untyped]
+
+from restore.disk import Admit, Entry, Fetched
+from restore.objects import ObjectStore, Page, media_type, tag, unnameable
+from restore.retry import http_status
+
+
+class S3Store(ObjectStore):
+    """Objects of S3. `fs` is s3fs's file system, told not to retry."""
+
+    scheme = "s3"
+
+    def __init__(self, fs: Any) -> None:
+        self._fs = fs
+
+    def get(self, path: str, admit: Admit) -> Fetched:
+        """Read one object; bytes and ETag come with one response."""
+        bucket, _, key = path.partition("/")
+        response = self._call("get_object", bucket, Key=key)
+        body = response["Body"]
+        try:
+            version = tag(response["ETag"])
+            admit(response["ContentLength"], version)
+            return Fetched(asyncio.run_coroutine_threadsafe(body.read(), self._fs.loop).result(), version)
+        finally:
+            self._fs.loop.call_soon_threadsafe(body.close)
+
+    def version(self, path: str) -> str | None:
+        """The ETag of one object; None where there is none."""
+        bucket, _, key = path.partition("/")
+        try:
+            return tag(self._call("head_object", bucket, Key=key)["ETag"])
+        except FileNotFoundError:
+            return None
+
+    def create(self, path: str, data: bytes) -> None:
+        """Put one object unless its name is taken (If-None-Match), else FileExistsError.
+
+        Above 100 MB s3fs sends parts, and the last of several requests decides.
+        """
+        self._put(path, data, mode="create")
+
+    def replace(self, path: str, data: bytes) -> None:
+        """Put one object, replacing the one of that name."""
+        self._put(path, data, mode="overwrite")
+
+    def remove(self, path: str) -> None:
+        """Delete one object; S3 does not mind a missing one."""
+        bucket, _, key = path.partition("/")
+        self._call("delete_object", bucket, Key=key)
+
+    def page(self, bucket: str, prefix: str, delimiter: str, after: str | None) -> Page:
+        """One page of list_objects_v2."""
+        more = {"ContinuationToken": after} if after else {}
+        answer = self._call("list_objects_v2", bucket, Prefix=prefix, Delimiter=delimiter, **more)
+        return Page(
+            entries=[
+                Entry(item["Key"], item["Size"], tag(item["ETag"]), item["LastModified"].astimezone(UTC))
+                for item in answer.get("Contents", ())
+            ],
+            folders=[item["Prefix"] for item in answer.get("CommonPrefixes", ())],
+            next=answer["NextContinuationToken"] if answer.get("IsTruncated") else None,
+        )
+
+    def _put(self, path: str, data: bytes, mode: Literal["create", "overwrite"]) -> None:
+        """Write, saying FileExistsError also for stores whose 412 does not name the failed condition."""
+        kind = {"ContentType": found} if (found := media_type(path)) else {}
+        try:
+            self._fs.pipe_file(path, data, mode=mode, **kind)
+        except ParamValidationError as error:
+            raise unnameable(path) from error
+        except OSError as error:
+            if http_status(error) == 412:
+                raise FileExistsError(errno.EEXIST, "name is taken", path) from error
+            raise
+
+    def _call(self, method: str, bucket: str, **parameters: str) -> Any:
+        try:
+            return self._fs.call_s3(method, Bucket=bucket, **parameters)
+        except ParamValidationError as error:
+            raise unnameable(bucket) from error
