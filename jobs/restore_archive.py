@@ -31,10 +31,11 @@ from manifests.schema import fill_versions, read_manifest
 from restore import flow, identity
 from restore.album import Album
 from restore.choice import Choice, choose
-from restore.engines import EngineConfig
+from restore.engines import EngineConfig, sizes_of
 from restore.errors import EngineError, LeaseHeld, StorageConfigError, SystemicError, UsageError
+from restore.estimate import estimate, sample
 from restore.events import Events
-from restore.item import EXTRA_PREFIX
+from restore.item import EXTRA_PREFIX, Item
 from restore.lease import Lease, take
 from restore.ledger import Ledger, collect, write_plan, write_record
 from restore.photo import Job
@@ -63,7 +64,9 @@ def restore(settings: RestoreSettings) -> int:
     """Plan what is to be done, then do it under the store's lease. Returns the exit code."""
     order = read_order(settings)
     if settings.dry_run:
-        announce(order.plan(), order, order.events(None))
+        planned = order.plan()
+        announce(planned, order, order.events(None))
+        foretell(planned, order)
         return ALL_WELL
     order.store.check()
     with stop_signals() as stop, take(order.store) as lease:
@@ -103,6 +106,22 @@ class Order:
     def people(self) -> TextIO:
         """Where lines for people go: not among the events."""
         return sys.stderr if self.settings.log == "json" else sys.stdout
+
+    def job(self, run_id: str) -> Job:
+        """What all photos of a run share."""
+        return Job(
+            run_id=run_id,
+            recipe=self.recipe,
+            auto=self.profile.auto,
+            engine_hashes=self.choice.hashes,
+            models=self.choice.rows(),
+            store=self.store,
+            access=self.access,
+            software_version=version("silverprint"),
+            device=self.profile.device,
+            max_megapixels=self.settings.max_megapixels,
+            copy_unmasked=self.settings.copy_unmasked,
+        )
 
 
 def read_order(settings: RestoreSettings) -> Order:
@@ -196,26 +215,12 @@ class Run:
         """Rows to do, through the pipeline. Returns whether it came to its end."""
         order = self._order
         with connected(order.store) as nodes:
-            stream = flow.outcomes(self._job(), path, extra, order.choice, _pool(order.profile, nodes))
+            stream = flow.outcomes(
+                order.job(self.run_id), path, extra, order.choice, _pool(order.profile, nodes)
+            )
             total = planned.todo.num_rows + planned.reused.num_rows
             with Progress(total, events=self._events) as progress:
                 return collect(album.watch(stream), ledger, progress.show, self._stop)
-
-    def _job(self) -> Job:
-        order = self._order
-        return Job(
-            run_id=self.run_id,
-            recipe=order.recipe,
-            auto=order.profile.auto,
-            engine_hashes=order.choice.hashes,
-            models=order.choice.rows(),
-            store=order.store,
-            access=order.access,
-            software_version=version("silverprint"),
-            device=order.profile.device,
-            max_megapixels=order.settings.max_megapixels,
-            copy_unmasked=order.settings.copy_unmasked,
-        )
 
     def _report(self, ledger: Ledger, album: Album, record: Mapping[str, Any]) -> str | None:
         """The page of this run. None when it did nothing, when it was told to stop and has no time for
@@ -294,6 +299,14 @@ def describe(planned: Plan, order: Order) -> str:
         f"to do: {planned.todo.num_rows}, to reuse: {planned.reused.num_rows}, "
         f"profile {order.profile.name}, engine {order.recipe.engine}"
     )
+
+
+def foretell(planned: Plan, order: Order) -> None:
+    """Say, where a GPU is to paint, about what that takes."""
+    if any(sizes_of(method) for method in order.choice.methods):
+        photos = planned.todo.num_rows
+        some = [Item.from_row(row) for row in planned.todo.take(list(sample(photos))).to_pylist()]
+        print(estimate(some, photos, order.job("dry run")).text(), file=order.people)
 
 
 @contextmanager

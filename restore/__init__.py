@@ -18,6 +18,7 @@ figures     what can be measured of the result
 outcome     the photo's metadata row
 thumbs      its small pictures for the report
 photo       the story of one photo: prepare -> paint -> finish
+estimate    what painting many would take
 weights     a model's name -> a verified local directory
 choice      the engines of a run, their weights and hashes
 flow        the Ray Data pipeline over many photos

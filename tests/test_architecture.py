@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "paste": GROUND | {"canvas", "composite", "mask", "srgb", "windows"},
     "photo": GROUND | {"canvas", "composite", "engines", "figures", "mask", "paste", "route", "thumbs"},
     "weights": GROUND,
+    "estimate": GROUND | {"engines", "photo"},
     "choice": GROUND | {"engines", "route", "weights"},
     "flow": GROUND | {"photo", "engines", "choice"},
     "thumbs": GROUND,

@@ -60,6 +60,9 @@ def test_an_archive_is_painted_by_sdxl(checkpoints: Checkpoints, tmp_path: Path)
     wanted[1]["engine"] = "telea"
     wanted[2]["guidance_scale"] = "3.0"
     write_manifest(manifest, wanted)
+    dry = run(manifest, out, checkpoints, "engine=sdxl", dry=True)
+    assert "from 3 of 3 photos: windows 2 by sdxl, 4 by telea" in dry and "GPU-hours" in dry, dry
+    assert not out.exists(), "a dry run writes nothing"
     first = run(manifest, out, checkpoints, "engine=sdxl")
     assert first.startswith("exit 0"), first
     found = rows(out)

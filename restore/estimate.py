@@ -1,0 +1,75 @@
+"""What a run's painting would take, from a sample of its photos: windows, TFLOP, GPU-hours."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from restore.engines import Method, sizes_of
+from restore.engines.cost import RATES, window_tflop
+from restore.item import Item
+from restore.photo import Job, Prepared, prepare
+from restore.storage import OutStore
+
+SAMPLE = 12
+"""Photos looked at: enough to tell an hour from a week, and soon done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Of all photos of a run, as far as a sample tells.
+
+    Attributes:
+        photos, sampled: how many there are, and how many of them were looked at.
+        windows: by the engine that paints them.
+        tflop: of the diffusion engines alone; the others need no GPU.
+    """
+
+    photos: int
+    sampled: int
+    windows: Mapping[Method, int]
+    tflop: float
+
+    def text(self) -> str:
+        """For people."""
+        windows = ", ".join(f"{count:,} by {method}" for method, count in sorted(self.windows.items()))
+        hours = ", ".join(f"{gpu} {self.tflop / rate / 3600:.2g}" for gpu, rate in RATES.items())
+        return (
+            f"about, from {self.sampled} of {self.photos:,} photos: windows {windows or 'none'}; "
+            f"{self.tflop:,.0f} TFLOP; GPU-hours at MLPerf 5.1's rates: {hours}"
+        )
+
+
+def sample(photos: int) -> range:
+    """Which of so many photos to look at, spread evenly."""
+    return range(0, photos, max(-(-photos // SAMPLE), 1))
+
+
+def estimate(some: Sequence[Item], photos: int, job: Job) -> Estimate:
+    """Prepare a sample of the photos and count; nothing is painted, and nothing reaches the job's store.
+
+    Args:
+        some: the photos that `sample` chose.
+        photos: how many they stand for.
+    """
+    with tempfile.TemporaryDirectory() as nowhere:  # for copies of photos with nothing to repair
+        aside = replace(job, store=OutStore.open(nowhere))
+        prepared = [photo for item in some if isinstance(photo := prepare(item, aside), Prepared)]
+    share = photos / max(len(some), 1)
+    windows = Counter(task.method for photo in prepared for task in photo.tasks)
+    return Estimate(
+        photos=photos,
+        sampled=len(some),
+        windows={method: round(count * share) for method, count in windows.items()},
+        tflop=sum(map(_tflop, prepared)) * share,
+    )
+
+
+def _tflop(photo: Prepared) -> float:
+    return sum(
+        window_tflop((place.window.paint_width, place.window.paint_height), photo.recipe, task.method)
+        for place, task in zip(photo.places, photo.tasks, strict=True)
+        if sizes_of(task.method) is not None
+    )
