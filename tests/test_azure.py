@@ -95,6 +95,14 @@ def test_a_blob_that_changes_while_it_is_read(azurite: Any) -> None:
 
 
 @pytest.mark.heavy
+def test_the_store_is_told_what_an_object_is(azurite: Any) -> None:
+    store = OutStore.open(f"az://{azurite.fresh_bucket()}")
+    store.create("images/a.png", b"x")
+    fs, path = connections.filesystem(f"{store.root}/images/a.png")
+    assert fs.info(path)["content_settings"]["content_type"] == "image/png"
+
+
+@pytest.mark.heavy
 def test_a_uri_that_names_another_account_is_refused(azurite: Any) -> None:
     with pytest.raises(StorageConfigError, match="is another account than the one"):
         OutStore.open("abfs://scans@elsewhere.dfs.core.windows.net/out").check()

@@ -9,7 +9,7 @@ import pytest
 import requests
 from gcsfs.retry import HttpError, validate_response
 
-from restore import gcs, retry
+from restore import connections, gcs, retry
 from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.storage import OutStore, fetch, versions
 
@@ -48,6 +48,13 @@ def test_a_version_is_the_generation(gcs: Any) -> None:
     before = versions([f"{store.root}/a"])
     store.overwrite("a", b"same bytes")
     assert versions([f"{store.root}/a"]) != before
+
+
+def test_the_store_is_told_what_an_object_is(gcs: Any) -> None:
+    store = OutStore.open(f"gs://{gcs.fresh_bucket()}")
+    store.create("images/a.png", b"x")
+    fs, path = connections.filesystem(f"{store.root}/images/a.png")
+    assert fs.info(path)["contentType"] == "image/png"
 
 
 def answer(status: int, message: str) -> None:

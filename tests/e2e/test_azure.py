@@ -13,13 +13,13 @@ from manifests.committed import read_committed
 from restore.identity import sha256_bytes
 from restore.storage import OutStore
 from tests.archives import make_archive
-from tests.conftest import AzureServer
+from tests.servers import Azure
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.heavy
-def test_an_archive_on_azure_is_restored_once(azurite: AzureServer, tmp_path: Path) -> None:
+def test_an_archive_on_azure_is_restored_once(azurite: Azure, tmp_path: Path) -> None:
     make_archive(tmp_path, 6)
     archive = OutStore.open(f"az://{azurite.fresh_bucket()}/in")
     for path in tmp_path.rglob("*.*"):

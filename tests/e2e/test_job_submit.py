@@ -19,8 +19,8 @@ import pytest
 from manifests.committed import read_committed
 from restore.storage import OutStore
 from tests.archives import make_archive
-from tests.conftest import free_port
 from tests.schemas import check_record
+from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 RAY = str(Path(sys.executable).with_name("ray"))
