@@ -272,7 +272,8 @@ def foretell(planned: Plan, order: Order) -> str:
     if not any(sizes_of(method) for method in order.choice.methods):
         return describe(planned, order)
     photos = planned.todo.num_rows
-    some = [Item.from_row(row) for row in planned.todo.take(list(sample(photos))).to_pylist()]
+    rows = planned.todo.take(pa.array(sample(photos), pa.int64()))
+    some = [Item.from_row(row) for row in rows.to_pylist()]
     return f"{describe(planned, order)}\n{estimate(some, photos, order.job('dry run')).text()}"
 
 
