@@ -305,7 +305,8 @@ def foretell(planned: Plan, order: Order) -> None:
     """Say, where a GPU is to paint, about what that takes."""
     if any(sizes_of(method) for method in order.choice.methods):
         photos = planned.todo.num_rows
-        some = [Item.from_row(row) for row in planned.todo.take(list(sample(photos))).to_pylist()]
+        rows = planned.todo.take(pa.array(sample(photos), pa.int64()))
+        some = [Item.from_row(row) for row in rows.to_pylist()]
         print(estimate(some, photos, order.job("dry run")).text(), file=order.people)
 
 
