@@ -70,10 +70,14 @@ class Flaky(Proxy):
     """One request of ten fails: most are answered 503, of some the answer is lost."""
 
     chance: random.Random
+    faults: list[int | str]
 
     def fault(self) -> int | str | None:
         roll = self.chance.random()
-        return LOST if roll < 0.03 else 503 if roll < 0.1 else None
+        fault = LOST if roll < 0.03 else 503 if roll < 0.1 else None
+        if fault:
+            self.faults.append(fault)
+        return fault
 
 
 @contextmanager

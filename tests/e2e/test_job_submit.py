@@ -24,7 +24,7 @@ from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 RAY = str(Path(sys.executable).with_name("ray"))
-PHOTOS = 60
+PHOTOS = 80
 
 pytestmark = pytest.mark.heavy
 
@@ -110,7 +110,7 @@ def wait_for(come: Callable[[], object], seconds: float = 90) -> None:
 
 
 def test_a_job_is_submitted_stopped_and_resumed(head: Head, tmp_path: Path) -> None:
-    manifest, out = make_archive(tmp_path / "in", PHOTOS, 1000, 750), tmp_path / "out"
+    manifest, out = make_archive(tmp_path / "in", PHOTOS, 1600, 1200), tmp_path / "out"
     job = [sys.executable, "-m", "jobs.restore_archive", "--manifest", str(manifest), "--output", str(out)]
 
     sent = head.submit("first", "--no-wait", "--", *job)
