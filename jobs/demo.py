@@ -14,7 +14,7 @@ from typing import Any
 from jobs import restore_archive
 from jobs.contact_sheet import Panel, contact_sheet
 from jobs.demo_archive import make_archive
-from jobs.restore_archive import SOME_FAILED
+from jobs.run import SOME_FAILED
 from manifests.committed import committed_rows, last_outcomes
 from restore import codec
 from restore.storage import OutStore

@@ -1,24 +1,12 @@
-"""A job's command line, derived from its settings: one dataclass field, one option."""
+"""What the jobs can be told: one dataclass field, one option of the command line."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, TypeVar, get_type_hints
+from dataclasses import dataclass
 
 from cluster.profiles import PROFILES
+from restore.command_line import option
 from restore.errors import UsageError
-
-T = TypeVar("T")
-
-
-def option(text: str, default: Any = MISSING, metavar: str | None = None, choices: Any = None) -> Any:
-    """A settings field with what its option's help says. Without a default it must be given."""
-    metadata = {"help": text, "metavar": metavar, "choices": choices}
-    if default is MISSING:
-        return field(metadata=metadata)
-    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,39 +42,3 @@ class RestoreSettings:
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:
     if not holds:
         raise UsageError(f"{name} {value}: must be {allowed}")
-
-
-def parse(kind: type[T], prog: str, description: str, argv: Sequence[str] | None) -> T:
-    """argv -> settings. Leaves the process with exit code 2 on a bad command line."""
-    parser = argparse.ArgumentParser(prog=prog, description=description, allow_abbrev=False)
-    hints = get_type_hints(kind)
-    for setting in fields(kind):  # type: ignore[arg-type]
-        _add(parser, setting.name, hints[setting.name], setting)
-    values = vars(parser.parse_args(argv))
-    for name, value in values.items():
-        if isinstance(value, list):
-            values[name] = tuple(value)
-    return kind(**values)
-
-
-def _add(parser: argparse.ArgumentParser, name: str, hint: Any, setting: Any) -> None:
-    flag = "--" + name.replace("_", "-")
-    required = setting.default is MISSING
-    common: dict[str, Any] = {"dest": name, "help": setting.metadata["help"]}
-    if not required:
-        common["default"] = setting.default
-    if hint is bool:
-        parser.add_argument(flag, action="store_true", **common)
-    elif hint == tuple[str, ...]:
-        common["default"] = []
-        parser.add_argument(flag, nargs="+", action="extend", metavar=setting.metadata["metavar"], **common)
-    else:
-        kind = next((t for t in (int, float) if t in (hint, *getattr(hint, "__args__", ()))), str)
-        parser.add_argument(
-            flag,
-            type=kind,
-            required=required,
-            metavar=setting.metadata["metavar"],
-            choices=setting.metadata["choices"],
-            **common,
-        )

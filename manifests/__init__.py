@@ -3,5 +3,6 @@
 schema.py      a manifest, read and checked
 committed.py   what OUT holds
 diff.py        the two compared: what to do, and why
+__main__.py    all of it as commands
 sql.py         how the three speak to DuckDB
 """

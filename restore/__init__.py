@@ -3,6 +3,7 @@
 recipe      what to do to a photo
 errors      what can go wrong, in two kinds
 item        one row of the plan
+command_line  settings from argv
 identity    version tokens, hashes, work keys
 storage     bytes in and out of any store
 codec       bytes <-> pixels

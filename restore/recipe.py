@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -197,6 +198,27 @@ def _kind(annotation: Any) -> Kind:
     if get_origin(annotation) is Literal:
         annotation = type(get_args(annotation)[0])
     return {str: "str", int: "int", float: "float", bool: "bool"}[annotation]  # type: ignore[return-value]
+
+
+def read_recipe(path: str | None, assignments: Sequence[str]) -> Recipe:
+    """The recipe that a command line's `--recipe FILE` and `--set NAME=VALUE ...` stand for.
+
+    Raises:
+        UsageError: naming the file, the assignment or each bad field.
+    """
+    for text in assignments:
+        if "=" not in text:
+            raise UsageError(f"--set {text}: give it as name=value")
+    return load_recipe(_toml(path), dict(text.split("=", 1) for text in assignments))
+
+
+def _toml(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--recipe {path} cannot be read: {error}") from None
 
 
 def load_recipe(toml: str | None = None, settings: Mapping[str, str] | None = None) -> Recipe:

@@ -28,7 +28,7 @@ from restore import checkpoint
 from restore.access import is_local, local_path, printable
 from restore.errors import EngineError, SystemicError
 from restore.identity import canonical, sha256_text
-from restore.recipe import Models, Role, load_recipe
+from restore.recipe import Models, Role, read_recipe
 
 LOCK_FILE = "weights.lock.json"
 _HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[\w.-]+)")
@@ -243,8 +243,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="models.ROLE=NAME")
     given = parser.parse_args(argv)
     try:
-        toml = Path(given.recipe).read_text(encoding="utf-8") if given.recipe else None
-        recipe = load_recipe(toml, dict(text.partition("=")[::2] for text in given.set))
+        recipe = read_recipe(given.recipe, given.set)
         return _act(given.action, given.roles or [*checkpoint.PARTS], recipe.models)
     except (SystemicError, OSError) as error:
         print(f"silverprint: {error}", file=sys.stderr)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.settings import RestoreSettings, parse
+from jobs.settings import RestoreSettings
+from restore.command_line import parse
 from restore.errors import UsageError
 
 OPTIONS = {

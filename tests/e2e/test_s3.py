@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.restore_archive import read_order
+from jobs.order import read_order
 from jobs.settings import RestoreSettings
 from manifests.committed import read_committed
 from restore.identity import output_name, sha256_bytes

@@ -1,0 +1,117 @@
+"""A job's settings, read and understood: recipe, manifest, engines, store. Nothing is done yet."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TextIO
+
+import pyarrow as pa
+
+from cluster.profiles import PROFILES, Profile
+from jobs.settings import RestoreSettings
+from manifests.committed import committed_rows
+from manifests.diff import Plan, plan
+from manifests.schema import fill_versions, read_manifest
+from restore import identity
+from restore.choice import Choice, choose
+from restore.engines import EngineConfig
+from restore.events import Events
+from restore.photo import Job
+from restore.recipe import Recipe, read_recipe
+from restore.storage import AccessPolicy, OutStore, is_local, local_path
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The settings, read and understood: all that a run needs before it touches the store."""
+
+    settings: RestoreSettings
+    recipe: Recipe
+    profile: Profile
+    choice: Choice
+    wanted: pa.Table
+    access: AccessPolicy
+    store: OutStore
+
+    def plan(self) -> Plan:
+        """The diff of what is wanted against what is committed."""
+        return plan(
+            self.wanted,
+            committed_rows(self.store),
+            recipe_hash=identity.recipe_hash(self.recipe),
+            engine_hashes=self.choice.hashes,
+            engine=self.recipe.engine,
+            retry_failed=self.settings.retry_failed,
+            copy_unmasked=self.settings.copy_unmasked,
+            limit=self.settings.limit,
+        )
+
+    def events(self, run_id: str | None) -> Events:
+        """Events of a run, if they were asked for."""
+        return Events(run_id, sys.stdout if self.settings.log == "json" else None)
+
+    @property
+    def people(self) -> TextIO:
+        """Where lines for people go: not among the events."""
+        return sys.stderr if self.settings.log == "json" else sys.stdout
+
+    def job(self, run_id: str) -> Job:
+        """What all photos of a run share."""
+        return Job(
+            run_id=run_id,
+            recipe=self.recipe,
+            auto=self.profile.auto,
+            engine_hashes=self.choice.hashes,
+            models=self.choice.rows(),
+            store=self.store,
+            access=self.access,
+            software_version=version("silverprint"),
+            device=self.profile.device,
+            max_megapixels=self.settings.max_megapixels,
+            copy_unmasked=self.settings.copy_unmasked,
+        )
+
+
+def read_order(settings: RestoreSettings) -> Order:
+    """Read recipe and manifest.
+
+    Raises:
+        SystemicError: on the first of them that cannot be used.
+    """
+    profile = PROFILES[settings.profile]
+    recipe = read_recipe(settings.recipe, settings.set)
+    access = AccessPolicy(_roots(settings), settings.allow_http)
+    manifest = read_manifest(settings.manifest)
+    return Order(
+        settings=settings,
+        recipe=recipe,
+        profile=profile,
+        choice=_choice(settings, profile, recipe, manifest.table),
+        wanted=fill_versions(manifest, access),
+        access=access,
+        store=OutStore.open(settings.output),
+    )
+
+
+def _choice(settings: RestoreSettings, profile: Profile, recipe: Recipe, manifest: pa.Table) -> Choice:
+    """The engines that the recipe and any row of the manifest ask for."""
+    overrides = pa.compute.unique(manifest["overrides"]).to_pylist()
+    config = EngineConfig(
+        device=profile.device,
+        dtype=recipe.dtype,
+        offload=recipe.offload,
+        compile=recipe.compile,
+        batch=settings.batch_size or profile.batch_size,
+    )
+    named = {json.loads(text).get("engine", recipe.engine) for text in overrides}
+    return choose(named, profile.auto, recipe, config)
+
+
+def _roots(settings: RestoreSettings) -> tuple[str, ...]:
+    """Folders that local inputs may lie in: the manifest's own, and those that were allowed."""
+    own = [Path(local_path(settings.manifest)).parent] if is_local(settings.manifest) else []
+    return tuple(str(folder.resolve()) for folder in [*own, *map(Path, settings.allow_root)])

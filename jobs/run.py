@@ -1,0 +1,203 @@
+"""One run over an order, under a lease: from the plan to the run record."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from threading import Event
+from typing import Any
+
+import pyarrow as pa
+import ray
+
+from cluster.profiles import Profile
+from jobs.announce import announce, sum_up
+from jobs.order import Order
+from manifests.committed import committed_rows
+from manifests.diff import Plan
+from manifests.reuse import reused_outcomes
+from restore import flow, identity
+from restore.album import Album
+from restore.errors import EngineError, LeaseHeld, StorageConfigError, SystemicError
+from restore.item import EXTRA_PREFIX
+from restore.lease import Lease
+from restore.ledger import Ledger, collect, write_plan, write_record
+from restore.progress import Progress
+from restore.report import write_report
+from restore.storage import OutStore
+
+log = logging.getLogger(__name__)
+
+ALL_WELL, OTHER, SOME_FAILED = 0, 1, 3
+VERDICTS = {0: "complete", 1: "stopped", 3: "some_failed", 4: "budget_spent"}
+
+
+class Run:
+    """One run under a lease: from the plan to the run record."""
+
+    def __init__(self, order: Order, lease: Lease, stop: Event) -> None:
+        self._order = order
+        self._lease = lease
+        self._stop = stop
+        self._began = datetime.now(UTC)
+        self.run_id = f"{self._began:%Y%m%dT%H%M%SZ}-{lease.epoch:06d}"
+        self._events = order.events(self.run_id)
+
+    def execute(self) -> int:
+        """Do what the plan says. Returns the exit code; the run record holds the same verdict."""
+        order = self._order
+        planned = order.plan()
+        extra = [name for name in planned.todo.schema.names if name.startswith(EXTRA_PREFIX)]
+        ledger = Ledger(
+            order.store, self._lease, self.run_id, extra, order.settings.max_failed, events=self._events
+        )
+        path = write_plan(order.store, self.run_id, planned.todo)
+        announce(planned, order, self._events)
+        with Album() as album:
+            code, message = self._guarded(planned, path, extra, ledger, album)
+            album.close()
+            record = self._summary(planned, ledger, code, message)
+            report = self._report(ledger, album, record)
+        write_record(order.store, self.run_id, {**record, "report": report})
+        if message:
+            self._events.stop(message)
+        tally = ledger.tally
+        self._events.end(VERDICTS.get(code, "stopped"), code, tally.status, tally.codes, report)
+        sum_up(self.run_id, record["verdict"], tally, message, order)
+        if report:
+            print(f"report: {order.store.root}/{report}", file=order.people)
+        return code
+
+    def _guarded(
+        self, planned: Plan, path: str, extra: list[str], ledger: Ledger, album: Album
+    ) -> tuple[int, str]:
+        """The exit code and, where the run did not come to its end, why."""
+        try:
+            self._reuse(planned, ledger)
+            ended = not planned.todo.num_rows or self._paint(planned, path, extra, ledger, album)
+        except LeaseHeld as error:
+            self._events.stop(str(error))
+            raise  # the store is another's now: nothing more is written
+        except SystemicError as error:
+            return error.exit_code, str(error)
+        if not ended:
+            return OTHER, "stopped by a signal; what was done is committed, run again to go on"
+        return (SOME_FAILED if ledger.tally.failed else ALL_WELL), ""
+
+    def _reuse(self, planned: Plan, ledger: Ledger) -> None:
+        """Rows for pictures that an earlier run has made: no painting."""
+        if planned.reused.num_rows:
+            rows = reused_outcomes(
+                planned.reused,
+                committed_rows(self._order.store),
+                run_id=self.run_id,
+                started_at=self._began,
+                software_version=version("silverprint"),
+            )
+            for batch in rows.to_batches(max_chunksize=10_000):
+                ledger.add(pa.Table.from_batches([batch]))
+            ledger.commit()
+
+    def _paint(self, planned: Plan, path: str, extra: list[str], ledger: Ledger, album: Album) -> bool:
+        """Rows to do, through the pipeline. Returns whether it came to its end."""
+        order = self._order
+        with connected(order.store) as nodes:
+            stream = flow.outcomes(
+                order.job(self.run_id), path, extra, order.choice, _pool(order.profile, nodes)
+            )
+            total = planned.todo.num_rows + planned.reused.num_rows
+            with Progress(total, events=self._events) as progress:
+                return collect(album.watch(stream), ledger, progress.show, self._stop)
+
+    def _report(self, ledger: Ledger, album: Album, record: Mapping[str, Any]) -> str | None:
+        """The page of this run. None when it did nothing, when it was told to stop and has no time for
+        pages, or when the page could not be written: rows are the truth, a page is only shown.
+        """
+        if not ledger.parts or self._stop.is_set():
+            return None
+        try:
+            return write_report(self._order.store, self.run_id, ledger.parts, album, record)
+        except Exception:
+            log.warning("no report was written; rows and pictures are whole", exc_info=True)
+            return None
+
+    def _summary(self, planned: Plan, ledger: Ledger, code: int, message: str) -> dict[str, Any]:
+        """The run record but for its report."""
+        order = self._order
+        ended = datetime.now(UTC)
+        return {
+            "run_id": self.run_id,
+            "epoch": self._lease.epoch,
+            "verdict": VERDICTS.get(code, "stopped"),
+            "exit_code": code,
+            "message": message,
+            "manifest": order.settings.manifest,
+            "profile": order.profile.name,
+            "planned": planned.todo.num_rows,
+            "reasons": dict(planned.counts),
+            "status": dict(ledger.tally.status),
+            "errors": dict(ledger.tally.codes),
+            "committed": ledger.committed,
+            "parts": ledger.parts,
+            "photos_per_second": ledger.tally.rate,
+            "recipe": order.recipe.model_dump(),
+            "recipe_hash": identity.recipe_hash(order.recipe),
+            "engine_hashes": dict(order.choice.hashes),
+            "pipeline_version": identity.PIPELINE_VERSION,
+            "versions": {name: version(name) for name in ("silverprint", "ray", "pyarrow", "pyvips")},
+            "started_at": self._began.isoformat(),
+            "ended_at": ended.isoformat(),
+            "seconds": round((ended - self._began).total_seconds(), 3),
+        }
+
+
+@contextmanager
+def stop_signals() -> Iterator[Event]:
+    """An event that SIGTERM and SIGINT set, so that what is done is committed before we leave."""
+    stop = Event()
+    kept = {name: signal.signal(name, lambda *_: stop.set()) for name in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for name, handler in kept.items():
+            signal.signal(name, handler)
+
+
+@contextmanager
+def connected(store: OutStore) -> Iterator[flow.Cluster]:
+    """Ray: the cluster that the environment names, else one of this machine's own."""
+    handlers = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its C++ side writes to our stderr
+    ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    for name, handler in handlers.items():
+        signal.signal(name, handler)  # ray.init puts its own in their place
+    try:
+        nodes = flow.cluster()
+        if store.is_local and nodes.count > 1:
+            raise StorageConfigError(
+                f"--output {store.root} is a local folder, which is another one on each of this cluster's "
+                f"{nodes.count} nodes; use an object store (s3://, gs://, az://)"
+            )
+        yield nodes
+    finally:
+        ray.shutdown()
+
+
+def _pool(profile: Profile, nodes: flow.Cluster) -> flow.Pool:
+    actors = profile.actors(nodes.cpus, nodes.gpus)
+    if actors < 1:
+        raise EngineError(
+            f"profile {profile.name} needs {profile.gpus_per_actor:g} GPU per actor and this cluster has "
+            f"{nodes.gpus:g}; add GPU nodes, or use --profile local"
+        )
+    return flow.Pool(
+        actors=actors,
+        cpus=profile.cpus_per_actor,
+        gpus=profile.gpus_per_actor,
+        photos_per_block=profile.photos_per_block,
+    )

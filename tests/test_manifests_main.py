@@ -1,0 +1,47 @@
+"""`python -m manifests`: what each command prints and how it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from manifests.__main__ import COMMANDS, main
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    path = tmp_path / "m.csv"
+    path.write_text("item_id,image,mask,seed,x_box\na,a.jpg,a.png,3,one\nb,b.jpg,,,two\n")
+    return path
+
+
+def test_validate_says_that_there_are_no_faults(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(manifest)]) == 0
+    assert "2 rows, no faults" in capsys.readouterr().out
+
+
+def test_validate_lists_all_faults_and_ends_with_2(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest.write_text("item_id,image,mas\n../a,a.jpg,\nb,b.jpg,\nb,,\n")
+    assert main(["validate", str(manifest)]) == 2
+    said = capsys.readouterr().err
+    assert all(words in said for words in ("line 2", "line 4", "did you mean mask", "'b'"))
+
+
+def test_show_tells_what_a_run_would_read(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", str(manifest), "--rows", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "2 rows, 1 without a mask, 0 with a version" in said
+    assert "seed, x_box" in said
+    assert f"image={manifest.parent}/a.jpg" in said and '{"seed":3}' in said and "b.jpg" not in said
+
+
+@pytest.mark.parametrize("argv", [[], ["restore"]])
+def test_an_unknown_command_is_told_the_known_ones(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == 2
+    said = capsys.readouterr().err
+    assert all(name in said for name in COMMANDS)
