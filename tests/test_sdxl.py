@@ -272,6 +272,28 @@ def test_offloaded_models_paint_the_same(checkpoints: Checkpoints, engine: Diffu
     assert isinstance(answer, Painted) and np.array_equal(answer.window, painted(engine, [task()])[0])
 
 
+@pytest.mark.heavy  # inductor compiles for a minute
+@pytest.mark.parametrize("refine", [True, False])
+def test_compiled_models_paint_the_same_and_never_compile_again(
+    checkpoints: Checkpoints, engine: DiffusionEngine, refine: bool
+) -> None:
+    roles = {"inpaint": str(checkpoints.inpaint), "vae": str(checkpoints.vae)}
+    roles |= {"refiner": str(checkpoints.refiner)} if refine else {}
+    settings = EngineConfig(directories=roles, compile="regional", batch=3)  # type: ignore[arg-type]
+    sizes = ((128, 96), (96, 128))
+    compiled = DiffusionEngine(load_sdxl(settings), sizes, settings)
+    batches = [
+        [task(number, size, refine=refine, **more) for number in range(count)]
+        for size in sizes
+        for count in (1, 2, 3)
+        for more in ({}, {"guidance_cutoff": 0.5}, {"guidance_scale": 1.0})
+    ]
+    with torch.compiler.set_stance("fail_on_recompile"):
+        results = [painted(compiled, batch) for batch in batches]
+    for batch, result in zip(batches, results, strict=True):
+        assert max(map(grey_levels, result, painted(engine, batch))) <= 1
+
+
 def test_without_a_refiner_the_base_paints_alone(checkpoints: Checkpoints, engine: DiffusionEngine) -> None:
     roles = {"inpaint": str(checkpoints.inpaint)}
     alone = build(["sdxl"], EngineConfig(directories=roles))["sdxl"]  # type: ignore[arg-type]

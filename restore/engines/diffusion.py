@@ -28,6 +28,8 @@ class Model(Protocol):
     scheduler: Any
     """The checkpoint's own, never stepped: each batch gets a fresh one made from it."""
 
+    has_refiner: bool
+
     def refines(self, sampler: Sampler) -> bool:
         """Whether a second expert takes the low noise levels."""
         ...
@@ -111,11 +113,18 @@ class DiffusionEngine:
         return Painted(windows[0], (*rung.steps, "vae_float32"), name)
 
     def _warm_up(self, sizes: Sequence[Size], batch: int) -> None:
-        """Compile for every size now, so that no photo waits for it."""
-        sampler = Sampler("", "", 10, 7.5, 1.0, 0.8, True, "checkpoint")
-        for width, height in sizes:
-            mask = np.zeros((height, width), bool)
-            mask[: height // 2] = True
-            task = Task("sdxl", np.zeros((height, width, 3), np.uint8), mask, sampler, 0)
-            log.info("compiling for %dx%d", width, height)
-            self.paint([task] * batch)
+        """Compile now, so that no photo waits for it: every size, and the batch of one, which torch compiles
+        apart, guided and not.
+        """
+        for size in sizes:
+            log.info("compiling for %dx%d", *size)
+            self.paint([self._blank(size, guidance_cutoff=1.0)] * batch)
+        self.paint([self._blank(sizes[0], guidance_cutoff=0.5)])
+
+    def _blank(self, size: Size, guidance_cutoff: float) -> Task:
+        """A window to warm up with."""
+        width, height = size
+        mask = np.zeros((height, width), bool)
+        mask[: height // 2] = True
+        sampler = Sampler("", "", 10, 7.5, 1.0, 0.8, self._model.has_refiner, "checkpoint", guidance_cutoff)
+        return Task("sdxl", np.zeros((height, width, 3), np.uint8), mask, sampler, 0)

@@ -79,11 +79,15 @@ def _options(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
 
 
 def prepared(unet: Any, config: EngineConfig) -> Any:
-    """A UNet laid out and compiled as configured."""
+    """A UNet laid out and compiled as configured.
+
+    Shapes stay symbolic: one compile serves every window size and batch. Compiled shape by shape, the
+    ninth would exceed torch's limit of eight per function and end in an error.
+    """
     if config.device == "cuda":
         unet.to(memory_format=torch.channels_last)
     if config.compile == "regional":
-        unet.compile_repeated_blocks(fullgraph=True)
+        unet.compile_repeated_blocks(fullgraph=True, dynamic=True)
     elif config.compile == "full":
-        unet.compile(fullgraph=True)
+        unet.compile(fullgraph=True, dynamic=True)
     return unet

@@ -34,6 +34,8 @@ def sd2_engine(config: EngineConfig) -> DiffusionEngine:
 class Sd2:
     """The loaded model of one actor."""
 
+    has_refiner = False
+
     def __init__(self, pipeline: Any, config: EngineConfig, device: torch.device) -> None:
         self.vae = pipeline.vae.to(device)
         self.scheduler = pipeline.scheduler

@@ -66,6 +66,7 @@ class Sdxl:
         self.vae = base.vae
         self.scheduler = base.scheduler
         self._base, self._refiner = base, refiner
+        self.has_refiner = refiner is not None
         pipelines = [base] if refiner is None else [base, refiner]
         unets = [prepared(pipeline.unet, config) for pipeline in pipelines]
         self._turns = Turns([base.text_encoder, base.text_encoder_2, *unets], device, config.offload)
