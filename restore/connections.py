@@ -12,14 +12,11 @@ from typing import Any
 
 import fsspec
 
-from restore.access import scheme_of
+from restore.access import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, scheme_of
 from restore.errors import StorageConfigError
 from restore.objects import ObjectStore
 from restore.s3 import S3Store
 
-S3_SCHEMES = frozenset({"s3", "s3a"})
-GCS_SCHEMES = frozenset({"gs", "gcs"})
-AZURE_SCHEMES = frozenset({"abfs", "abfss", "az"})
 CREATE_CONDITIONALLY = S3_SCHEMES | GCS_SCHEMES | AZURE_SCHEMES
 """Schemes of stores that can be told not to overwrite."""
 
