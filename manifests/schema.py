@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from manifests import sql
 from manifests.formats import Chunk, Faults, read_chunks
 from manifests.rules import REQUIRED, check_rows
-from restore.access import SECRET_QUERY, AccessPolicy, printable, resolve
+from restore.access import SIGNED_QUERY, AccessPolicy, printable, resolve
 from restore.errors import ItemError
 from restore.identity import canonical
 from restore.item import EXTRA_PREFIX
@@ -224,7 +224,7 @@ def _may_hold_a_secret(uri: str) -> str:
     """SQL: whether a URI has to be looked at more closely; Azure's `container@account` need not."""
     user = f"regexp_matches({uri}, '^[^:/]*://[^/?#]*@')"
     azure = f"regexp_matches({uri}, '(?i)^(abfss?|az)://[^/?#:@]*@[^/?#@]*([/?#]|$)')"
-    query = f"regexp_matches({uri}, {sql.text('(?i)' + SECRET_QUERY)})"
+    query = f"regexp_matches({uri}, {sql.text('(?i)' + SIGNED_QUERY)})"
     return f"({user} AND NOT {azure} OR contains({uri}, '::') OR {query})"
 
 

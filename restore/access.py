@@ -19,13 +19,13 @@ OBJECT_SCHEMES = S3_SCHEMES | GCS_SCHEMES | AZURE_SCHEMES
 HTTP_SCHEMES = frozenset({"http", "https"})
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-SECRET_QUERY = (
+SIGNED_QUERY = (
     r"[?&](x-amz-[a-z-]*|x-goog-[a-z-]*|awsaccesskeyid|signature|sig|auth|authorization|password|secret"
     r"|token|access_token|api_?key)="
 )
 """What stands before a secret in a URL's query, whatever the case."""
 
-_SECRET = re.compile(SECRET_QUERY, re.IGNORECASE)
+_SIGNED = re.compile(SIGNED_QUERY, re.IGNORECASE)
 # Azure's own hosts and those of its national clouds. The job's token goes to the host that a URI names.
 _AZURE_HOST = re.compile(
     r"[a-z0-9]{3,24}\.(z[0-9]{2}\.)?(dfs|blob)\."
@@ -110,16 +110,20 @@ def never_allowed(uri: str) -> str | None:
         return f"scheme {scheme} is not allowed; use a local path, s3, gs or abfs"
     if _has_credentials(uri, scheme):
         return "credentials in a URI are not allowed; give them by the environment or a role"
-    host = _authority(uri).rpartition("@")[2] if scheme in AZURE_SCHEMES and "@" in _authority(uri) else None
-    if host is not None and not _AZURE_HOST.fullmatch(host):
-        return "names a host that is not Azure's; give account.dfs.core.windows.net"
-    return None
+    return _strange_host(uri) if scheme in AZURE_SCHEMES else None
+
+
+def _strange_host(uri: str) -> str | None:
+    _, at, host = _authority(uri).rpartition("@")
+    if not at or _AZURE_HOST.fullmatch(host):
+        return None
+    return "names a host that is not Azure's; give account.dfs.core.windows.net"
 
 
 def _has_credentials(uri: str, scheme: str) -> bool:
     user, at, _ = _authority(uri).rpartition("@")
     if scheme in HTTP_SCHEMES:
-        return bool(at) or bool(_SECRET.search(uri))
+        return bool(at) or bool(_SIGNED.search(uri))
     # abfs://container@account/... is how Azure spells a place; only a password makes it a secret.
     return ":" in user if scheme in AZURE_SCHEMES else bool(at)
 
@@ -185,8 +189,8 @@ def is_metadata_address(address: str) -> bool:
     """Whether an IP address is link-local or a cloud's metadata service, also by a gateway to IPv4."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else ip.ipv4_mapped or ip.sixtofour
-        ip = inner or ip
+        translated = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
+        ip = translated or ip.ipv4_mapped or ip.sixtofour or ip
     return ip.is_link_local or ip in _METADATA
 
 

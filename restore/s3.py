@@ -11,7 +11,7 @@ from botocore.exceptions import ParamValidationError  # type: ignore[import-unty
 
 from restore.disk import Admit, Entry, Fetched
 from restore.objects import ObjectStore, Page, media_type, tag, unnameable
-from restore.retry import http_status
+from restore.retry import http_status, patience
 
 
 class S3Store(ObjectStore):
@@ -28,9 +28,10 @@ class S3Store(ObjectStore):
         response = self._call("get_object", bucket, Key=key)
         body = response["Body"]
         try:
-            version = tag(response["ETag"])
-            admit(response["ContentLength"], version)
-            return Fetched(asyncio.run_coroutine_threadsafe(body.read(), self._fs.loop).result(), version)
+            version, size = tag(response["ETag"]), response["ContentLength"]
+            admit(size, version)
+            reading = asyncio.wait_for(body.read(), patience(size))
+            return Fetched(asyncio.run_coroutine_threadsafe(reading, self._fs.loop).result(), version)
         finally:
             self._fs.loop.call_soon_threadsafe(body.close)
 
@@ -41,6 +42,13 @@ class S3Store(ObjectStore):
             return tag(self._call("head_object", bucket, Key=key)["ETag"])
         except FileNotFoundError:
             return None
+        except OSError as error:
+            if http_status(error) != 400:
+                raise
+        # An answer to HEAD has no body to say why, such as that a token has expired.
+        response = self._call("get_object", bucket, Key=key)
+        self._fs.loop.call_soon_threadsafe(response["Body"].close)
+        return tag(response["ETag"])
 
     def create(self, path: str, data: bytes) -> None:
         """Put one object unless its name is taken (If-None-Match), else FileExistsError.

@@ -89,7 +89,8 @@ def fetch(uri: str, *, version: str | None, missing: ErrorCode, max_bytes: int |
         if max_bytes is not None and size > max_bytes:
             raise ItemError(
                 ErrorCode.IMAGE_TOO_LARGE,
-                f"{printable(uri)} has {size} bytes, the limit is {max_bytes}; raise it or drop the row",
+                f"{printable(uri)} has {size} bytes, more than the {max_bytes} allowed; raise "
+                "--max-megapixels to take it",
             )
 
     try:
@@ -238,7 +239,7 @@ class OutStore:
     """The output store. Pickles as its URI; connections are made in the process that uses it.
 
     Paths are relative to `root`, joined by `/`, and never interpreted. Methods raise ItemError
-    `storage_unavailable` when a store stays away for a minute, StorageConfigError when it refuses us.
+    `storage_unavailable` when a store stays away, StorageConfigError when it refuses us.
     """
 
     root: str
