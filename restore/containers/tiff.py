@@ -10,8 +10,12 @@ from restore.containers.exif import Entry
 from restore.containers.surroundings import Surroundings
 
 _LOSSY = frozenset([6, 7, 50001])  # JPEG and WebP
-# Plain, CCITT, LZW, Deflate, PackBits, LZMA, Zstandard. Not JPEG 2000, JPEG XL, LERC, JBIG and the like.
-_LOSSLESS = frozenset([1, 2, 3, 4, 5, 8, 32771, 32773, 32946, 34925, 50000])
+# Plain, CCITT, LZW, Deflate, PackBits. Not JPEG 2000, JPEG XL, LERC, JBIG and other codecs of their own.
+_LOSSLESS = frozenset([1, 2, 3, 4, 5, 8, 32771, 32773, 32946])
+# Not Orientation: a wrong one is no damage, and pictures are turned after decoding.
+_FOR_PIXELS = tags.STRUCTURAL - {
+    *(tags.ORIENTATION, tags.XMP, tags.ICC_PROFILE, tags.PHOTOSHOP, tags.PHOTOSHOP_LAYERS)
+}
 _LARGE_TILE = 1 << 24  # px; a tile is allocated whole, however small the picture
 _COUNTED = 1000  # pages; more are no longer told apart
 
@@ -139,7 +143,7 @@ def bare(data: bytes) -> bytes:
     """`data` with one directory, of only those tags that say how the samples lie."""
     layout, offset = tags.first_directory(data)
     entries, _ = tags.read_entries(data, layout, offset)
-    starts = [entry.position for tag, entry in sorted(entries.items()) if tag in tags.STRUCTURAL]
+    starts = [entry.position for tag, entry in sorted(entries.items()) if tag in _FOR_PIXELS]
     form, size, last = ("Q", 20, 8) if layout.big else ("H", 12, 4)
     records = [data[start : start + size] for start in starts]
     head = struct.pack(layout.order + form, len(records))
