@@ -300,8 +300,11 @@ def encode(picture: Picture, output_format: OutputFormat, quality: int) -> Encod
     lossless = form in ("png", "tiff") or (form == "webp" and (quality == 100 or output_format == "source"))
     data = _save(fitted, form, quality, lossless)
     around = _surroundings(fitted)
+    odd = ("icc",) if form == "png" and fitted.icc and not _has_own_profile(fitted) else ()
+    if odd:  # PNG forbids the profile of another colour space, and readers warn of it
+        around = replace(around, icc=None)
     data, homeless = containers.embed(data, form, around, alpha=fitted.mode in _ALPHA)
-    dropped = tuple(dict.fromkeys((*picture.dropped, *changed, *homeless)))
+    dropped = tuple(dict.fromkeys((*picture.dropped, *changed, *odd, *homeless)))
     return Encoded(data, _EXTENSIONS[form], "exact" if lossless and not changed else "lossy", dropped)
 
 

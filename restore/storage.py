@@ -32,7 +32,7 @@ from restore.access import (
     scheme_of,
 )
 from restore.connections import CREATE_CONDITIONALLY, filesystem, object_store
-from restore.disk import DiskStore, Entry, Fetched, Store
+from restore.disk import NOWHERE, DiskStore, Entry, Fetched, Store
 from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.identity import sha256_bytes
 from restore.objects import ObjectStore
@@ -108,7 +108,7 @@ def _item_error(uri: str, error: OSError, missing: ErrorCode) -> ItemError | Non
             ErrorCode.STORAGE_DENIED,
             f"{printable(uri)}: may not be read ({describe(error)}); grant the job read and list rights",
         )
-    if isinstance(error, FileNotFoundError | NotADirectoryError) or error.errno in _UNNAMEABLE:
+    if isinstance(error, FileNotFoundError) or error.errno in NOWHERE:
         return ItemError(missing, f"{printable(uri)} does not exist; correct the manifest or bring it back")
     if _rejected(error):
         return ItemError(
@@ -120,9 +120,6 @@ def _item_error(uri: str, error: OSError, missing: ErrorCode) -> ItemError | Non
 def _rejected(error: OSError) -> bool:
     status = http_status(error)
     return isinstance(error, PermissionError) or (status is not None and 300 <= status < 500)
-
-
-_UNNAMEABLE = frozenset({errno.ENAMETOOLONG, errno.ELOOP})
 
 
 def versions(uris: Sequence[str]) -> dict[str, str | None]:
