@@ -32,7 +32,7 @@ class Proxy(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     target: str
-    spoil: list[tuple[str, int | None]]
+    spoil: list[tuple[str, Fault | None]]
     lock = threading.Lock()
     seen: list[str]
 
