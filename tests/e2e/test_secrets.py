@@ -41,6 +41,8 @@ REFUSED_URIS = ("s3://bucket/a.png", "gs://bucket/a.png", "az://container/a.png"
 class Echo(BaseHTTPRequestHandler):
     """A store that refuses everything, and repeats in its answer all that it was told."""
 
+    protocol_version = "HTTP/1.1"
+
     def refuse(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         told = f"{self.path} {self.headers}".replace("&", "+").replace("<", "(")
