@@ -486,6 +486,7 @@ def webps() -> Iterator[Kind]:
     yield good("webp with odd metadata", xmp, RGB, **more)
     yield good("webp with trailing garbage", lossless + b"garbage" * 9, RGB, **more)
     yield bad("webp cut in the middle", lossless[: len(lossless) // 2], UNREADABLE, **more)
+    yield bad("webp cut in its metadata", xmp[:-10], UNREADABLE, **more)
     yield bad("webp without a picture", b"RIFF\x04\0\0\0WEBP", UNREADABLE, **more)
     yield bad(
         "webp of a million chunks", riff(lossless[12:] + b"ABCD\0\0\0\0" * 1_000_000), UNREADABLE, **more

@@ -25,7 +25,7 @@ from restore import samples
 from restore.codec import Picture, decode, encode, read_header
 from restore.containers import bare
 from restore.errors import ErrorCode, ItemError
-from tests.corpus import jpeg_frame, png_claiming
+from tests.corpus import jpeg_frame, png_claiming, tag_set
 
 ROOT = Path(__file__).resolve().parent.parent
 FORMATS = ("source", "png", "tiff", "jpeg", "webp")
@@ -562,6 +562,17 @@ def test_a_bomb_is_refused_by_its_header() -> None:
     for bomb in (png_claiming(60_000, 60_000), jpeg_frame(5, ">2H", 65_535, 65_535)):
         assert refusal(bomb) == ErrorCode.IMAGE_TOO_LARGE
     assert time.perf_counter() - start < 1
+
+
+def test_a_tile_is_no_larger_than_it_has_to_be() -> None:
+    """libtiff would allocate it whole: 20000 x 16000 pixels for a picture of 83 x 61."""
+    tiled = tif(RGB, photometric="rgb", tile=(32, 32))
+    with pytest.raises(ItemError, match="tiles of 20000 x 16000 in a picture of 83 x 61") as caught:
+        decode(tag_set(tag_set(tiled, 322, 20_000), 323, 16_000))
+    assert caught.value.code == ErrorCode.IMAGE_UNREADABLE
+    assert same(decode(tif(RGB, photometric="rgb", tile=(512, 512))).pixels, RGB), (
+        "a usual tile is larger too"
+    )
 
 
 def test_the_limit_is_in_megapixels() -> None:

@@ -16,7 +16,6 @@ _LOSSLESS = frozenset([1, 2, 3, 4, 5, 8, 32771, 32773, 32946])
 _FOR_PIXELS = tags.STRUCTURAL - {
     *(tags.ORIENTATION, tags.XMP, tags.ICC_PROFILE, tags.PHOTOSHOP, tags.PHOTOSHOP_LAYERS)
 }
-_LARGE_TILE = 1 << 24  # px; a tile is allocated whole, however small the picture
 _COUNTED = 1000  # pages; more are no longer told apart
 
 
@@ -26,7 +25,6 @@ def read(data: bytes) -> Surroundings:
     entries, following = tags.read_entries(data, layout, offset)
     _hold_all_samples(data, entries)
     size = tags.number(entries, tags.WIDTH, 0), tags.number(entries, tags.HEIGHT, 0)
-    _check_tiles(entries, size)
     dropped = ["photoshop"] if {tags.PHOTOSHOP, tags.PHOTOSHOP_LAYERS} & entries.keys() else []
     if tags.EXTRA_SAMPLES in entries and entries[tags.EXTRA_SAMPLES].numbers()[:1] == [1]:
         dropped.append("premultiplied alpha")
@@ -56,12 +54,6 @@ def _hold_all_samples(data: bytes, entries: Mapping[int, Entry]) -> None:
             pairs = zip(entries[where].numbers(), entries[size].numbers(), strict=False)
             if any(offset + length > len(data) for offset, length in pairs):
                 raise ValueError("a strip or tile goes beyond the end")
-
-
-def _check_tiles(entries: Mapping[int, Entry], size: tuple[int, int]) -> None:
-    width, height = (tags.number(entries, tag, 0) for tag in (tags.TILE_WIDTH, tags.TILE_HEIGHT))
-    if width * height > max(size[0] * size[1], _LARGE_TILE):
-        raise ValueError(f"tiles of {width} x {height} in a picture of {size[0]} x {size[1]}")
 
 
 def _pages(data: bytes, layout: tags.Layout, offset: int, following: int) -> int:
