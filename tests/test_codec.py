@@ -565,12 +565,12 @@ def test_a_bomb_is_refused_by_its_header() -> None:
 
 
 def test_a_tile_is_no_larger_than_it_has_to_be() -> None:
-    """libtiff would allocate it whole: 20000 x 16000 pixels for a picture of 83 x 61."""
+    """It is allocated whole: 20000 x 16000 pixels for a picture of 83 x 61. libvips sees to it."""
     tiled = tif(RGB, photometric="rgb", tile=(32, 32))
-    with pytest.raises(ItemError, match="tiles of 20000 x 16000 in a picture of 83 x 61") as caught:
+    with pytest.raises(ItemError, match="tile size out of range") as caught:
         decode(tag_set(tag_set(tiled, 322, 20_000), 323, 16_000))
     assert caught.value.code == ErrorCode.IMAGE_UNREADABLE
-    assert same(decode(tif(RGB, photometric="rgb", tile=(512, 512))).pixels, RGB), (
+    assert same(decode(tif(RGB, photometric="rgb", tile=(256, 256))).pixels, RGB), (
         "a usual tile is larger too"
     )
 

@@ -87,7 +87,7 @@ def bare(data: bytes) -> bytes:
 
     JFIF and Adobe's segment stay: they tell which colours the samples are.
     """
-    whole, kept, end = memoryview(data), [b"\xff\xd8"], 2
+    whole, kept, end = memoryview(data), [memoryview(data)[:2]], 2
     for marker, start, end in _places(data):
         about = whole[start:end]
         colours = (marker, bytes(about[4:9])) in ((0xE0, b"JFIF\0"), (0xEE, b"Adobe"))
