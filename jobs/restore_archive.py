@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from jobs.announce import announce, foretell
 from jobs.order import read_order
-from jobs.run import ALL_WELL, Run, stop_signals
+from jobs.run import ALL_WELL, OTHER, Run, stop_signals
 from jobs.settings import RestoreSettings
 from restore.command_line import parse
-from restore.errors import SystemicError
+from restore.errors import ItemError, SystemicError
 from restore.lease import take
 
 
@@ -26,6 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemicError as error:
         print(f"silverprint: {error}", file=sys.stderr)
         return error.exit_code
+    except ItemError as error:  # of no photo, so of the output store: it has stayed away
+        print(f"silverprint: {error.message}; what is committed stays", file=sys.stderr)
+        return OTHER
 
 
 def restore(settings: RestoreSettings) -> int:

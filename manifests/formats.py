@@ -17,7 +17,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from restore.access import printable
+from restore.access import never_allowed, printable
 from restore.errors import ManifestError
 from restore.storage import open_input
 
@@ -76,9 +76,12 @@ def read_chunks(uri: str) -> tuple[Iterator[Chunk], Faults]:
     """The chunks of the manifest at `uri`, at least one; reading them adds to the faults.
 
     Raises:
-        ManifestError: no such file, or an extension that is not known.
+        ManifestError: no such file, an extension that is not known, or a URI that is never read.
         StorageConfigError: the store does not let us read it.
     """
+    reason = never_allowed(uri)
+    if reason:
+        raise ManifestError(f"{printable(uri)}: {reason}")
     extension = Path(uri).suffix.lower()
     if extension not in _READERS:
         raise ManifestError(f"{printable(uri)}: not a manifest; name it {', '.join(_READERS)}")

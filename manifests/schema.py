@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from manifests import sql
 from manifests.formats import Chunk, Faults, read_chunks
 from manifests.rules import REQUIRED, check_rows
-from restore.access import AccessPolicy, resolve
+from restore.access import SIGNED_QUERY, AccessPolicy, printable, resolve
 from restore.errors import ItemError
 from restore.identity import canonical
 from restore.item import EXTRA_PREFIX
@@ -213,10 +213,19 @@ def _normalised(con: duckdb.DuckDBPyConnection, columns: pa.Table, uri: str) -> 
 
 
 def _is_odd(uri: str) -> str:
-    """SQL: whether joining the folder and the URI is not what `resolve` would do."""
+    """SQL: whether joining the folder and the URI is not what `_resolved` would do."""
     path = f"CASE WHEN starts_with({uri}, '/') THEN substr({uri}, 2) ELSE {uri} END"
     odd_path = f"regexp_matches({path}, '(^|/)(\\.|/|$)')"
-    return f"(CASE WHEN {_has_scheme(uri)} THEN {uri} ILIKE 'file:%' ELSE {odd_path} END)"
+    with_scheme = f"{uri} ILIKE 'file:%' OR {_may_hold_a_secret(uri)}"
+    return f"(CASE WHEN {_has_scheme(uri)} THEN {with_scheme} ELSE {odd_path} OR contains({uri}, '::') END)"
+
+
+def _may_hold_a_secret(uri: str) -> str:
+    """SQL: whether a URI has to be looked at more closely; Azure's `container@account` need not."""
+    user = f"regexp_matches({uri}, '^[^:/]*://[^/?#]*@')"
+    azure = f"regexp_matches({uri}, '(?i)^(abfss?|az)://[^/?#:@]*@[^/?#@]*([/?#]|$)')"
+    query = f"regexp_matches({uri}, {sql.text('(?i)' + SIGNED_QUERY)})"
+    return f"({user} AND NOT {azure} OR contains({uri}, '::') OR {query})"
 
 
 def _has_scheme(uri: str) -> str:
@@ -224,7 +233,7 @@ def _has_scheme(uri: str) -> str:
 
 
 def _odd_uris(con: duckdb.DuckDBPyConnection, columns: list[str], base: str) -> pa.Table:
-    """The chunk's few URIs with dots, empty segments or `file:`, each as `resolve` gives it."""
+    """The chunk's few URIs with dots, empty segments, secrets or `file:`, each as it is to be kept."""
     odd: list[str] = []
     for column in columns:
         found = con.sql(f"SELECT DISTINCT {column} FROM chunk WHERE {column} <> '' AND {_is_odd(column)}")
@@ -233,10 +242,11 @@ def _odd_uris(con: duckdb.DuckDBPyConnection, columns: list[str], base: str) -> 
 
 
 def _resolved(uri: str, base: str) -> str:
+    """Absolute, and without the secrets that no plan or row may show; the access rules refuse it still."""
     try:
-        return resolve(uri, base)
+        return resolve(printable(uri), base)
     except ItemError:
-        return uri  # its row fails when its turn comes, by the access rules
+        return printable(uri)  # its row fails when its turn comes, by the access rules
 
 
 def _absolute(uri: str, folder: str) -> str:

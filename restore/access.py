@@ -12,16 +12,32 @@ from urllib.parse import urlsplit
 
 from restore.errors import ErrorCode, ItemError
 
-OBJECT_SCHEMES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
+S3_SCHEMES = frozenset({"s3", "s3a"})
+GCS_SCHEMES = frozenset({"gs", "gcs"})
+AZURE_SCHEMES = frozenset({"abfs", "abfss", "az"})
+OBJECT_SCHEMES = S3_SCHEMES | GCS_SCHEMES | AZURE_SCHEMES
 HTTP_SCHEMES = frozenset({"http", "https"})
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_SIGNED = re.compile(r"[?&](x-amz-[a-z-]*|x-goog-[a-z-]*|awsaccesskeyid|signature|sig)=", re.IGNORECASE)
+SIGNED_QUERY = (
+    r"[?&](x-amz-[a-z-]*|x-goog-[a-z-]*|awsaccesskeyid|signature|sig|auth|authorization|password|secret"
+    r"|token|access_token|api_?key)="
+)
+"""What stands before a secret in a URL's query, whatever the case."""
+
+_SIGNED = re.compile(SIGNED_QUERY, re.IGNORECASE)
+# Azure's own hosts and those of its national clouds. The job's token goes to the host that a URI names.
+_AZURE_HOST = re.compile(
+    r"[a-z0-9]{3,24}\.(z[0-9]{2}\.)?(dfs|blob)\."
+    r"(core\.(windows\.net|usgovcloudapi\.net|chinacloudapi\.cn)|storage\.azure\.net)",
+    re.IGNORECASE,
+)
 # Services that hand credentials to whoever asks from inside a cloud and are not link-local.
 _METADATA = frozenset(
     ipaddress.ip_address(text)
     for text in ("fd00:ec2::254", "100.100.100.200", "192.0.0.192", "168.63.129.16")
 )
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +110,14 @@ def never_allowed(uri: str) -> str | None:
         return f"scheme {scheme} is not allowed; use a local path, s3, gs or abfs"
     if _has_credentials(uri, scheme):
         return "credentials in a URI are not allowed; give them by the environment or a role"
-    return None
+    return _strange_host(uri) if scheme in AZURE_SCHEMES else None
+
+
+def _strange_host(uri: str) -> str | None:
+    _, at, host = _authority(uri).rpartition("@")
+    if not at or _AZURE_HOST.fullmatch(host):
+        return None
+    return "names a host that is not Azure's; give account.dfs.core.windows.net"
 
 
 def _has_credentials(uri: str, scheme: str) -> bool:
@@ -102,7 +125,7 @@ def _has_credentials(uri: str, scheme: str) -> bool:
     if scheme in HTTP_SCHEMES:
         return bool(at) or bool(_SIGNED.search(uri))
     # abfs://container@account/... is how Azure spells a place; only a password makes it a secret.
-    return ":" in user if scheme in {"abfs", "abfss", "az"} else bool(at)
+    return ":" in user if scheme in AZURE_SCHEMES else bool(at)
 
 
 def _authority(uri: str) -> str:
@@ -110,13 +133,16 @@ def _authority(uri: str) -> str:
 
 
 def printable(uri: str) -> str:
-    """`uri` for messages: credentials and query values left out."""
-    scheme = scheme_of(uri)
+    """`uri` for messages and rows: without credentials, and still refused for having had them."""
     if "::" in uri:
-        return "::".join(part if "@" not in part else f"{scheme_of(part)}://…" for part in uri.split("::"))
+        return "::".join(printable(part) for part in uri.split("::"))
+    scheme = scheme_of(uri)
     if scheme == "file" or not _has_credentials(uri, scheme):
         return uri
-    return f"{scheme}://{_authority(uri).rpartition('@')[2]}/…"
+    user, at, host = _authority(uri).rpartition("@")
+    if at:
+        return f"{scheme}://{'…:…' if ':' in user else '…'}@{host}/…"
+    return f"{scheme}://{host}/…?signature=…"
 
 
 def resolve(uri: str, base: str) -> str:
@@ -160,10 +186,11 @@ def _resolve_key(uri: str, base: str) -> str:
 
 
 def is_metadata_address(address: str) -> bool:
-    """Whether an IP address is link-local or a cloud's metadata service."""
+    """Whether an IP address is link-local or a cloud's metadata service, also by a gateway to IPv4."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
+    if isinstance(ip, ipaddress.IPv6Address):
+        translated = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
+        ip = translated or ip.ipv4_mapped or ip.sixtofour or ip
     return ip.is_link_local or ip in _METADATA
 
 

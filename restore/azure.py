@@ -16,7 +16,7 @@ from azure.storage.blob.aio import BlobClient
 from restore.disk import Admit, Entry, Fetched, require_same
 from restore.errors import StorageConfigError
 from restore.objects import ObjectStore, Page, media_type, split, tag, unnameable
-from restore.retry import answered
+from restore.retry import answered, patience
 
 PAGE = 5000
 """Blobs of one page of a listing; the service gives no more."""
@@ -43,7 +43,8 @@ class AzureStore(ObjectStore):
             version = tag(stream.properties.etag)
             admit(stream.properties.size, version)
             try:
-                return Fetched(await stream.readall(), version)
+                reading = asyncio.wait_for(stream.readall(), patience(stream.properties.size))
+                return Fetched(await reading, version)
             except azure.ResourceModifiedError:
                 require_same(path, version, "another")
                 raise

@@ -1,13 +1,14 @@
 """Bytes to pixels and back, with depth, colour profile, EXIF, XMP, resolution and orientation.
 
 Only JPEG, PNG, TIFF and WebP are ever parsed, each by the one libvips loader that its first bytes
-name. Decoded pixels are upright and never leave their own depth and mode on the way to an output
-that can hold them.
+name; it is shown what pixels need and no metadata, once the header's size is found bearable. Decoded
+pixels are upright and never leave their own depth and mode on the way to an output that can hold them.
 """
 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -17,7 +18,7 @@ import pyvips
 from PIL import ImageCms
 
 from restore import containers, samples
-from restore.containers import exif, signature, tiff
+from restore.containers import exif, signature
 from restore.containers.surroundings import Format, Surroundings
 from restore.errors import ErrorCode, ItemError
 from restore.recipe import OutputFormat
@@ -39,6 +40,10 @@ __all__ = [
 # One thread a process and no cache of operations: a cluster runs one process per core.
 pyvips.cache_set_max(0)
 pyvips.concurrency_set(1)
+# In every process that imports this: no other format can be parsed, whatever bytes come and whoever asks.
+pyvips.operation_block_set("VipsForeignLoad", True)
+for _name in ("Jpeg", "Png", "Tiff", "Webp"):
+    pyvips.operation_block_set(f"VipsForeignLoad{_name}Buffer", False)
 
 _ACCEPTED = "accepted are JPEG, PNG, TIFF and WebP of one picture, gray, RGB or CMYK, 8 or 16 bits"
 _EXTENSIONS: Mapping[Format, str] = {"jpeg": "jpg", "png": "png", "tiff": "tif", "webp": "webp"}
@@ -133,7 +138,7 @@ def read_header(data: bytes) -> Header:
     Raises:
         ItemError: image_unreadable, unsupported_format.
     """
-    return _open(data)[2]
+    return _open(data)[1]
 
 
 def decode(data: bytes, *, max_megapixels: float = 400) -> Picture:
@@ -143,16 +148,9 @@ def decode(data: bytes, *, max_megapixels: float = 400) -> Picture:
         ItemError: image_unreadable (damaged, cut short or no picture), unsupported_format,
             image_too_large (judged by the header).
     """
-    image, around, header = _open(data)
+    image, header, around = _open(data, max_megapixels)
     if header.pages > 1:
         raise _unsupported(f"found {header.pages} pages or frames in one {header.format.upper()}")
-    megapixels = header.width * header.height / 1e6
-    if megapixels > max_megapixels:
-        raise ItemError(
-            ErrorCode.IMAGE_TOO_LARGE,
-            f"{header.width} x {header.height} is {megapixels:.1f} megapixels, more than the "
-            f"{max_megapixels:g} allowed; raise --max-megapixels to take it",
-        )
     pixels, mode = _pixels(image, data, header.format), header.mode
     pixels = samples.upright(pixels, around.orientation)
     if around.palette and not around.icc:  # a profile of RGB would not fit gray
@@ -172,23 +170,35 @@ def decode(data: bytes, *, max_megapixels: float = 400) -> Picture:
     )
 
 
-def _open(data: bytes) -> tuple[Any, Surroundings, Header]:
+def _open(data: bytes, max_megapixels: float = math.inf) -> tuple[Any, Header, Surroundings]:
     form = _recognised(data)
     try:
         around = containers.read(data, form)
         if around.found:
             raise _unsupported(f"found {around.found}")
+        _check_size(around.size, max_megapixels)
         image = _load(data, form)
     except ValueError as error:
         raise _unreadable(form, str(error)) from None
     except pyvips.Error as error:
         raise _unreadable(form, _first_line(error)) from None
+    _check_size((image.width, image.height), max_megapixels)  # what will be allocated, whatever was said
     around = _noted(_with_sound_icc(around), image)
     width, height = (image.height, image.width) if around.orientation >= 5 else (image.width, image.height)
     depth, mode = _samples(image)
-    pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
-    pages = max(pages, 2) if around.animated else pages
-    return image, around, Header(form, width, height, depth, mode, around.orientation, pages)
+    return image, Header(form, width, height, depth, mode, around.orientation, around.pages), around
+
+
+def _check_size(size: tuple[int, int] | None, max_megapixels: float) -> None:
+    if size is None:
+        return
+    megapixels = size[0] * size[1] / 1e6
+    if megapixels > max_megapixels:
+        raise ItemError(
+            ErrorCode.IMAGE_TOO_LARGE,
+            f"{size[0]} x {size[1]} is {megapixels:.1f} megapixels, more than the "
+            f"{max_megapixels:g} allowed; raise --max-megapixels to take it",
+        )
 
 
 def _recognised(data: bytes) -> Format:
@@ -208,11 +218,10 @@ def _load(data: bytes, form: Format, fail_on: str = "warning") -> Any:
     """A lazy image that fails on the first damage its decoder meets.
 
     Only at "warning" does libvips give up on damaged JPEG data and on tiles that cannot be read. But
-    libtiff warns of tags it does not know just as loudly, so it is shown no tags but those it needs.
+    the decoders warn of odd metadata just as loudly, so they are shown none.
     """
     loader: Callable[..., Any] = getattr(pyvips.Image, f"{form}load_buffer")
-    shown = tiff.bare(data) if form == "tiff" else data
-    return loader(shown, access="sequential", fail_on=fail_on)
+    return loader(containers.bare(data, form), access="sequential", fail_on=fail_on)
 
 
 def _samples(image: Any) -> tuple[int, Mode]:
@@ -291,8 +300,11 @@ def encode(picture: Picture, output_format: OutputFormat, quality: int) -> Encod
     lossless = form in ("png", "tiff") or (form == "webp" and (quality == 100 or output_format == "source"))
     data = _save(fitted, form, quality, lossless)
     around = _surroundings(fitted)
+    odd = ("icc",) if form == "png" and fitted.icc and not _has_own_profile(fitted) else ()
+    if odd:  # PNG forbids the profile of another colour space, and readers warn of it
+        around = replace(around, icc=None)
     data, homeless = containers.embed(data, form, around, alpha=fitted.mode in _ALPHA)
-    dropped = tuple(dict.fromkeys((*picture.dropped, *changed, *homeless)))
+    dropped = tuple(dict.fromkeys((*picture.dropped, *changed, *odd, *homeless)))
     return Encoded(data, _EXTENSIONS[form], "exact" if lossless and not changed else "lossy", dropped)
 
 

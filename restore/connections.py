@@ -12,14 +12,12 @@ from typing import Any
 
 import fsspec
 
-from restore.access import scheme_of
+from restore.access import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, scheme_of
 from restore.errors import StorageConfigError
 from restore.objects import ObjectStore
+from restore.retry import is_transient
 from restore.s3 import S3Store
 
-S3_SCHEMES = frozenset({"s3", "s3a"})
-GCS_SCHEMES = frozenset({"gs", "gcs"})
-AZURE_SCHEMES = frozenset({"abfs", "abfss", "az"})
 CREATE_CONDITIONALLY = S3_SCHEMES | GCS_SCHEMES | AZURE_SCHEMES
 """Schemes of stores that can be told not to overwrite."""
 
@@ -62,6 +60,7 @@ def _filesystem(scheme: str, host: str, botocore_attempts: int, pid: int) -> Any
     options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
     if scheme in S3_SCHEMES:
         _check_endpoint()
+        _retry_alike()
         options["config_kwargs"] = {
             "connect_timeout": CONNECT_SECONDS,
             "read_timeout": READ_SECONDS,
@@ -92,6 +91,13 @@ def _filesystem(scheme: str, host: str, botocore_attempts: int, pid: int) -> Any
             "names; unset it, or leave the account out of the URI"
         )
     return fs
+
+
+def _retry_alike() -> None:
+    """What pyarrow reads through s3fs is tried again for the same errors as our own calls are."""
+    import s3fs.core
+
+    s3fs.core.set_custom_error_handler(is_transient)
 
 
 def _check_endpoint() -> None:

@@ -17,6 +17,9 @@ from restore.errors import ErrorCode, ItemError, StorageConfigError
 TEMPORARY = ".silverprint-"
 """What the name of a file that is still being written starts with."""
 
+NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+"""Errors of paths that lead to no file: missing ones, links in a circle, names that are too long."""
+
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 
 Admit = Callable[[int, str], None]
@@ -90,7 +93,9 @@ class DiskStore:
         """The version of one file; None where there is no regular file."""
         try:
             status = Path(path).stat()
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError as error:
+            if error.errno not in NOWHERE:
+                raise
             return None
         return _token(status) if stat.S_ISREG(status.st_mode) else None
 

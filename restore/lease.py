@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from restore.errors import LeaseHeld
+from restore.errors import ItemError, LeaseHeld, SystemicError
 from restore.storage import OutStore
 
 log = logging.getLogger(__name__)
@@ -87,6 +87,8 @@ class Lease:
             self._holder = replace(self._holder, beat=self._holder.beat + 1)
             try:
                 self._store.overwrite(_path(self.epoch), _encode(self._holder))
+            except (ItemError, SystemicError) as error:
+                log.warning("could not renew the lease, trying again in %g s: %s", BEAT_SECONDS, error)
             except Exception:
                 log.warning("could not renew the lease; trying again in %g s", BEAT_SECONDS, exc_info=True)
 

@@ -33,6 +33,9 @@ Mask = npt.NDArray[np.bool_]
 CARRY_LIMIT = 64 * 2**20
 """Bytes of a source that travel from prepare to finish; a larger one is fetched again."""
 
+BYTES_A_PIXEL, BYTES_BESIDES = 9, 64 * 2**20
+"""What a file may hold: four channels of 16 bits as badly compressed as can be, and metadata."""
+
 EXTENSIONS: Mapping[str, str] = {"jpeg": "jpg", "png": "png", "tiff": "tif", "webp": "webp"}
 
 
@@ -188,13 +191,17 @@ def _engine_hash(item: Item, job: Job) -> str:
 
 def _fetch(uri: str, version: str | None, missing: ErrorCode, job: Job) -> Fetched:
     job.access.check(uri)
-    return fetch(uri, version=version, missing=missing)
+    most = int(job.max_megapixels * 1e6 * BYTES_A_PIXEL) + BYTES_BESIDES
+    return fetch(uri, version=version, missing=missing, max_bytes=most)
 
 
 def _fetch_mask(item: Item, job: Job) -> Fetched | None:
     if item.mask is None:
         return None
-    return _fetch(item.mask, item.mask_version, ErrorCode.MASK_NOT_FOUND, job)
+    try:
+        return _fetch(item.mask, item.mask_version, ErrorCode.MASK_NOT_FOUND, job)
+    except ItemError as error:
+        raise _of_mask(error) if error.code is ErrorCode.IMAGE_TOO_LARGE else error from None
 
 
 def _carried(data: bytes) -> bytes | None:
@@ -236,7 +243,11 @@ def _read_mask(data: bytes, max_megapixels: float) -> codec.Picture:
     try:
         return codec.decode(data, max_megapixels=max_megapixels)
     except ItemError as error:
-        raise ItemError(ErrorCode.MASK_UNREADABLE, f"the mask: {error.message}") from None
+        raise _of_mask(error) from None
+
+
+def _of_mask(error: ItemError) -> ItemError:
+    return ItemError(ErrorCode.MASK_UNREADABLE, f"the mask: {error.message}")
 
 
 def _dilated(damage: Mask, recipe: Recipe) -> Mask:

@@ -23,10 +23,13 @@ from tenacity import (
 from restore.access import printable
 from restore.errors import ErrorCode, ItemError, StorageConfigError
 
-ATTEMPTS = 9
-MAX_SECONDS = 60.0
+ATTEMPTS = 15
+MAX_SECONDS = 100.0
 FIRST_WAIT, LONGEST_WAIT, JITTER = 0.2, 10.0, 1.0
-"""Seconds. Nine attempts wait 0.2, 0.4, 0.8, ... 10: half a minute, and up to a second of jitter each."""
+"""Seconds. 15 attempts wait 0.2, 0.4, 0.8, ... 10: longer than a minute in which a store is quite away."""
+
+PATIENCE, SLOWEST = 30.0, 100_000
+"""Seconds, and bytes a second: a body that comes more slowly is given up, however steadily it drips."""
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
@@ -45,6 +48,8 @@ class Refused(Answered, PermissionError):
     """A store's answer that we may not."""
 
 
+# Credentials that the machine's role or session renews by itself, if not at once.
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _BUSY = frozenset({408, 409, 425, 429})  # 409: another conditional write to the same name is under way
 _ERRNO = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.EREMOTEIO})
 _NETWORK = (
@@ -69,8 +74,8 @@ def retrying(uri: str, call: Callable[[], T], attempts: int = ATTEMPTS) -> T:
     """What `call` returns, tried again with growing waits while it fails in passing ways.
 
     Raises:
-        ItemError: `storage_unavailable` when it still fails after `attempts` or about a minute.
-        StorageConfigError: when there are no credentials to call with.
+        ItemError: `storage_unavailable` when it still fails after `attempts` or `MAX_SECONDS`.
+        StorageConfigError: when there are no credentials to call with, or they stay expired.
     """
     retry = Retrying(
         stop=stop_after_attempt(attempts) | stop_after_delay(MAX_SECONDS),
@@ -82,6 +87,10 @@ def retrying(uri: str, call: Callable[[], T], attempts: int = ATTEMPTS) -> T:
     except RetryError as error:
         last = error.last_attempt
         reason = describe(last.exception())
+        if reason in _EXPIRED:
+            raise StorageConfigError(
+                f"{printable(uri)}: the credentials are no longer valid ({reason}); renew them and run again"
+            ) from last.exception()
         raise ItemError(
             ErrorCode.STORAGE_UNAVAILABLE,
             f"{printable(uri)}: {reason}, {last.attempt_number} times; run again when the store is well",
@@ -93,13 +102,18 @@ def retrying(uri: str, call: Callable[[], T], attempts: int = ATTEMPTS) -> T:
         ) from error
 
 
+def patience(size: int) -> float:
+    """Seconds that a body of so many bytes may take."""
+    return PATIENCE + size / SLOWEST
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether the same call may well succeed later."""
     if isinstance(error, _NETWORK):
         return not isinstance(error, ValueError)  # aiohttp.InvalidURL
     status = http_status(error)
     if status is not None:
-        return status in _BUSY or status >= 500
+        return status in _BUSY or status >= 500 or describe(error) in _EXPIRED
     return isinstance(error, OSError) and error.errno in _ERRNO
 
 

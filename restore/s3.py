@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Awaitable
 from datetime import UTC
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from botocore.exceptions import ParamValidationError  # type: ignore[import-untyped]
 
 from restore.disk import Admit, Entry, Fetched
 from restore.objects import ObjectStore, Page, media_type, tag, unnameable
-from restore.retry import http_status
+from restore.retry import PATIENCE, http_status, patience
+
+T = TypeVar("T")
 
 
 class S3Store(ObjectStore):
@@ -28,9 +31,9 @@ class S3Store(ObjectStore):
         response = self._call("get_object", bucket, Key=key)
         body = response["Body"]
         try:
-            version = tag(response["ETag"])
-            admit(response["ContentLength"], version)
-            return Fetched(asyncio.run_coroutine_threadsafe(body.read(), self._fs.loop).result(), version)
+            version, size = tag(response["ETag"]), response["ContentLength"]
+            admit(size, version)
+            return Fetched(self._within(patience(size), body.read()), version)
         finally:
             self._fs.loop.call_soon_threadsafe(body.close)
 
@@ -41,6 +44,13 @@ class S3Store(ObjectStore):
             return tag(self._call("head_object", bucket, Key=key)["ETag"])
         except FileNotFoundError:
             return None
+        except OSError as error:
+            if http_status(error) != 400:
+                raise
+        # An answer to HEAD has no body to say why, such as that a token has expired.
+        response = self._call("get_object", bucket, Key=key)
+        self._fs.loop.call_soon_threadsafe(response["Body"].close)
+        return tag(response["ETag"])
 
     def create(self, path: str, data: bytes) -> None:
         """Put one object unless its name is taken (If-None-Match), else FileExistsError.
@@ -75,7 +85,7 @@ class S3Store(ObjectStore):
         """Write, saying FileExistsError also for stores whose 412 does not name the failed condition."""
         kind = {"ContentType": found} if (found := media_type(path)) else {}
         try:
-            self._fs.pipe_file(path, data, mode=mode, **kind)
+            self._within(patience(len(data)), self._fs._pipe_file(path, data, mode=mode, **kind))
         except ParamValidationError as error:
             raise unnameable(path) from error
         except OSError as error:
@@ -85,6 +95,14 @@ class S3Store(ObjectStore):
 
     def _call(self, method: str, bucket: str, **parameters: str) -> Any:
         try:
-            return self._fs.call_s3(method, Bucket=bucket, **parameters)
+            return self._within(PATIENCE, self._fs._call_s3(method, Bucket=bucket, **parameters))
         except ParamValidationError as error:
             raise unnameable(bucket) from error
+
+    def _within(self, seconds: float, work: Awaitable[T]) -> T:
+        """What `work` gives, or TimeoutError: sockets' own timeouts begin anew with every byte."""
+
+        async def bounded() -> T:
+            return await asyncio.wait_for(work, seconds)
+
+        return asyncio.run_coroutine_threadsafe(bounded(), self._fs.loop).result()

@@ -32,7 +32,7 @@ from restore.access import (
     scheme_of,
 )
 from restore.connections import CREATE_CONDITIONALLY, filesystem, object_store
-from restore.disk import DiskStore, Entry, Fetched, Store
+from restore.disk import NOWHERE, DiskStore, Entry, Fetched, Store
 from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.identity import sha256_bytes
 from restore.objects import ObjectStore
@@ -89,7 +89,8 @@ def fetch(uri: str, *, version: str | None, missing: ErrorCode, max_bytes: int |
         if max_bytes is not None and size > max_bytes:
             raise ItemError(
                 ErrorCode.IMAGE_TOO_LARGE,
-                f"{printable(uri)} has {size} bytes, the limit is {max_bytes}; raise it or drop the row",
+                f"{printable(uri)} has {size} bytes, more than the {max_bytes} allowed; raise "
+                "--max-megapixels to take it",
             )
 
     try:
@@ -107,7 +108,7 @@ def _item_error(uri: str, error: OSError, missing: ErrorCode) -> ItemError | Non
             ErrorCode.STORAGE_DENIED,
             f"{printable(uri)}: may not be read ({describe(error)}); grant the job read and list rights",
         )
-    if isinstance(error, FileNotFoundError | NotADirectoryError) or error.errno in _UNNAMEABLE:
+    if isinstance(error, FileNotFoundError) or error.errno in NOWHERE:
         return ItemError(missing, f"{printable(uri)} does not exist; correct the manifest or bring it back")
     if _rejected(error):
         return ItemError(
@@ -119,9 +120,6 @@ def _item_error(uri: str, error: OSError, missing: ErrorCode) -> ItemError | Non
 def _rejected(error: OSError) -> bool:
     status = http_status(error)
     return isinstance(error, PermissionError) or (status is not None and 300 <= status < 500)
-
-
-_UNNAMEABLE = frozenset({errno.ENAMETOOLONG, errno.ELOOP})
 
 
 def versions(uris: Sequence[str]) -> dict[str, str | None]:
@@ -238,7 +236,7 @@ class OutStore:
     """The output store. Pickles as its URI; connections are made in the process that uses it.
 
     Paths are relative to `root`, joined by `/`, and never interpreted. Methods raise ItemError
-    `storage_unavailable` when a store stays away for a minute, StorageConfigError when it refuses us.
+    `storage_unavailable` when a store stays away, StorageConfigError when it refuses us.
     """
 
     root: str

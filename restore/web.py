@@ -17,6 +17,9 @@ from restore.errors import ErrorCode, ItemError
 from restore.retry import Refused
 
 CONNECT_SECONDS, READ_SECONDS = 5, 30
+MAX_SECONDS = 600
+"""Of one body: its size need not be announced, so that it cannot be given time for its size."""
+PART = 2**20
 
 _ASTRAY = (
     aiohttp.InvalidURL,
@@ -45,9 +48,16 @@ async def _get(url: str, admit: Admit) -> Fetched:
     async with _answer(url) as response:
         version = _token(response)
         admit(response.content_length or 0, version)
-        data = await response.read()
+        return Fetched(await asyncio.wait_for(_body(response, admit, version), MAX_SECONDS), version)
+
+
+async def _body(response: aiohttp.ClientResponse, admit: Admit, version: str) -> bytes:
+    """The whole body, refused as soon as it is larger than it may be, whatever was announced."""
+    data = bytearray()
+    async for part in response.content.iter_chunked(PART):
+        data += part
         admit(len(data), version)
-        return Fetched(data, version)
+    return bytes(data)
 
 
 async def _version(url: str) -> str:

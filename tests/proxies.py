@@ -5,14 +5,26 @@ from __future__ import annotations
 import http.client
 import random
 import socket
+import struct
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-LOST = "lost"
-"""A fault: the request is passed on and done, and the connection cut instead of its answer."""
+LOST, RESET, CUT, DRIP = "lost", "reset", "cut", "drip"
+"""Faults. The request is passed on and done. LOST: the connection is cut instead of its answer. RESET: in
+the midst of the answer's body. CUT: the body ends early and in peace. DRIP: it comes slowly."""
+
+SLOW_DOWN, INTERNAL, EXPIRED = (503, "SlowDown"), (500, "InternalError"), (400, "ExpiredToken")
+"""Faults: the store answers so, and nothing is done."""
+
+DRIP_SECONDS = 3.0
+
+
+Fault = int | str | tuple[int, str]
 
 
 class Proxy(BaseHTTPRequestHandler):
@@ -20,7 +32,7 @@ class Proxy(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     target: str
-    spoil: list[tuple[str, int | None]]
+    spoil: list[tuple[str, Fault | None]]
     lock = threading.Lock()
     seen: list[str]
 
@@ -32,6 +44,9 @@ class Proxy(BaseHTTPRequestHandler):
         if isinstance(fault, int):
             self.answer(fault, [], b"")
             return
+        if isinstance(fault, tuple):
+            self.refuse(*fault)
+            return
         connection = http.client.HTTPConnection(self.target)
         connection.request(self.command, self.path, body, dict(self.headers))
         reply = connection.getresponse()
@@ -40,9 +55,9 @@ class Proxy(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        self.answer(reply.status, reply.getheaders(), data)
+        self.answer(reply.status, reply.getheaders(), data, fault)
 
-    def fault(self) -> int | str | None:
+    def fault(self) -> Fault | None:
         """What spoils this request: the first of `spoil` that names its method."""
         due = next((entry for entry in self.spoil if entry[0] == self.command), None)
         if due is None:
@@ -50,7 +65,14 @@ class Proxy(BaseHTTPRequestHandler):
         self.spoil.remove(due)
         return due[1] or LOST
 
-    def answer(self, status: int, headers: list[tuple[str, str]], data: bytes) -> None:
+    def refuse(self, status: int, code: str) -> None:
+        """S3's own words for an error, without which botocore takes a SlowDown for any other 503."""
+        body = f"<Error><Code>{code}</Code><Message>on purpose</Message></Error>".encode()
+        self.answer(status, [("Content-Type", "application/xml")], b"" if self.command == "HEAD" else body)
+
+    def answer(
+        self, status: int, headers: list[tuple[str, str]], data: bytes, fault: Fault | None = None
+    ) -> None:
         self.send_response_only(status)
         dropped = {"transfer-encoding", "connection"} | ({"content-length"} if data else set())
         for name, value in headers:
@@ -59,7 +81,22 @@ class Proxy(BaseHTTPRequestHandler):
         if data or not headers:
             self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        self.send_body(data, fault)
+
+    def send_body(self, data: bytes, fault: Fault | None) -> None:
+        if fault == DRIP:
+            for start in range(0, len(data), len(data) // 20 + 1):
+                self.wfile.write(data[start : start + len(data) // 20 + 1])
+                time.sleep(DRIP_SECONDS / 20)
+        elif fault in (RESET, CUT):
+            self.wfile.write(data[: len(data) // 2])
+            self.wfile.flush()
+            self.close_connection = True
+            if fault == RESET:  # closing with nothing lingering sends RST
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+        else:
+            self.wfile.write(data)
 
     def log_message(self, format: str, *args: Any) -> None: ...
 
@@ -67,17 +104,22 @@ class Proxy(BaseHTTPRequestHandler):
 
 
 class Flaky(Proxy):
-    """One request of ten fails: most are answered 503, of some the answer is lost."""
+    """One request of ten fails, in all the ways there are: each time in the one that came least so far."""
 
     chance: random.Random
-    faults: list[int | str]
+    faults: Counter[Fault]
 
-    def fault(self) -> int | str | None:
-        roll = self.chance.random()
-        fault = LOST if roll < 0.03 else 503 if roll < 0.1 else None
-        if fault:
-            self.faults.append(fault)
+    def fault(self) -> Fault | None:
+        if self.chance.random() >= self.share():
+            return None
+        of_bodies = (RESET, CUT, DRIP) if self.command == "GET" else ()
+        fault = min((SLOW_DOWN, INTERNAL, EXPIRED, LOST, *of_bodies), key=lambda one: self.faults[one])
+        self.faults[fault] += 1
         return fault
+
+    def share(self) -> float:
+        """The part of requests that fail now."""
+        return 0.1
 
 
 @contextmanager

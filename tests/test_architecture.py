@@ -136,6 +136,23 @@ def test_heavy_libraries_have_one_owner(library: str) -> None:
     assert users <= OWNERS[library]
 
 
+def test_nothing_from_outside_is_run() -> None:
+    """No model's own code, no pickle but our own between operators, weights by safetensors alone."""
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            name = ast.unparse(node.func)
+            where = f"{path.relative_to(ROOT)}:{node.lineno}: {name}"
+            assert name not in {"eval", "exec", "torch.load", "os.system", "yaml.load", "pickle.load"}, where
+            assert name != "pickle.loads" or path.name == "flow.py", where
+            assert not any(word.arg in {"trust_remote_code", "shell"} for word in node.keywords), where
+    loading = (ROOT / "restore/engines/loading.py").read_text()
+    assert '"use_safetensors": True' in loading and "from_pretrained" in loading
+    users = [path for path in sources() if "from_pretrained(" in path.read_text()]
+    assert {path.name for path in users} == {"loading.py"}, users
+
+
 def test_one_photo_needs_neither_ray_nor_torch() -> None:
     code = "import restore.photo, sys; sys.exit(any(m in sys.modules for m in ('ray', 'torch', 'diffusers')))"
     python = ROOT / ".venv/bin/python"

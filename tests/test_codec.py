@@ -3,9 +3,11 @@
 import io
 import random
 import struct
+import subprocess
+import sys
 import time
-import zlib
 from functools import cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -21,8 +23,11 @@ from skimage import data
 
 from restore import samples
 from restore.codec import Picture, decode, encode, read_header
+from restore.containers import bare
 from restore.errors import ErrorCode, ItemError
+from tests.corpus import jpeg_frame, png_claiming, tag_set
 
+ROOT = Path(__file__).resolve().parent.parent
 FORMATS = ("source", "png", "tiff", "jpeg", "webp")
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
 UPRIGHT_XMP = XMP.replace(b'"6"', b'"1"')
@@ -389,6 +394,15 @@ def test_malformed_exif_and_profile_are_dropped_by_name(form: str) -> None:
     assert (picture.exif, picture.icc) == (None, None)
 
 
+def test_a_profile_of_other_colours_goes_into_no_png() -> None:
+    picture = decode(pil(GRAY, "JPEG", icc_profile=srgb()))
+    assert (picture.icc, picture.dropped) == (srgb(), ())
+    encoded = encode(picture, "source", 90)
+    assert (encoded.proof, encoded.dropped) == ("exact", ("icc",))
+    assert "icc_profile" not in Image.open(io.BytesIO(encoded.data)).info
+    assert decode(encode(picture, "tiff", 90).data).icc == srgb()
+
+
 def test_what_a_jpeg_segment_cannot_hold_is_named() -> None:
     picture = decode(pil(RGB, "PNG"))
     long = Picture(picture.pixels, "RGB", "png", True, xmp=b"<x/>" * 20_000, icc=srgb(), dpi=(1e6, 1e6))
@@ -543,18 +557,22 @@ def test_what_is_no_picture_is_unreadable(encoded: bytes) -> None:
     assert refusal(encoded) == ErrorCode.IMAGE_UNREADABLE
 
 
-def claiming(width: int, height: int) -> bytes:
-    """A small PNG whose header claims another size."""
-    bomb = bytearray(SOURCES["png RGB"][0])
-    bomb[16:24] = struct.pack(">LL", width, height)
-    bomb[29:33] = struct.pack(">L", zlib.crc32(bytes(bomb[12:29])))
-    return bytes(bomb)
-
-
 def test_a_bomb_is_refused_by_its_header() -> None:
     start = time.perf_counter()
-    assert refusal(claiming(60_000, 60_000)) == ErrorCode.IMAGE_TOO_LARGE
+    for bomb in (png_claiming(60_000, 60_000), jpeg_frame(5, ">2H", 65_535, 65_535)):
+        assert refusal(bomb) == ErrorCode.IMAGE_TOO_LARGE
     assert time.perf_counter() - start < 1
+
+
+def test_a_tile_is_no_larger_than_it_has_to_be() -> None:
+    """It is allocated whole: 20000 x 16000 pixels for a picture of 83 x 61. libvips sees to it."""
+    tiled = tif(RGB, photometric="rgb", tile=(32, 32))
+    with pytest.raises(ItemError, match="tile size out of range") as caught:
+        decode(tag_set(tag_set(tiled, 322, 20_000), 323, 16_000))
+    assert caught.value.code == ErrorCode.IMAGE_UNREADABLE
+    assert same(decode(tif(RGB, photometric="rgb", tile=(256, 256))).pixels, RGB), (
+        "a usual tile is larger too"
+    )
 
 
 def test_the_limit_is_in_megapixels() -> None:
@@ -568,6 +586,37 @@ def test_a_picture_longer_than_the_format_allows() -> None:
     with pytest.raises(ItemError, match="16384 x 1 is more than the 16383") as caught:
         encode(long, "webp", 90)
     assert caught.value.code == ErrorCode.UNSUPPORTED_FORMAT
+
+
+def test_only_four_loaders_are_enabled() -> None:
+    """In a process of its own, as a worker is, by the library's own list of what it could load."""
+    code = """
+import pyvips
+from restore import codec
+BLOCKED = 32  # VIPS_OPERATION_BLOCKED
+def visit(kind, *_):
+    try:
+        flags = pyvips.Introspect.get(pyvips.nickname_find(kind)).flags
+        print(pyvips.nickname_find(kind), "blocked" if flags & BLOCKED else "enabled")
+    except pyvips.Error:
+        pass  # an abstract class
+    pyvips.type_map(kind, visit)
+    return pyvips.ffi.NULL
+visit(pyvips.type_from_name("VipsForeignLoad"))
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    found = dict(line.split() for line in told.stdout.splitlines())
+    enabled = {name for name, state in found.items() if state == "enabled"}
+    assert enabled == {f"{form}load_buffer" for form in ("jpeg", "png", "tiff", "webp")}
+    assert {"svgload_buffer", "heifload_buffer", "gifload_buffer", "svgload"} <= found.keys()
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_the_codec_library_is_shown_no_metadata(form: str) -> None:
+    shown = bare(full(form), {"JPEG": "jpeg", "PNG": "png", "TIFF": "tiff", "WEBP": "webp"}[form])
+    image = pyvips.Image.new_from_buffer(shown, "")
+    assert not [name for name in image.get_fields() if "exif" in name or "icc" in name or "xmp" in name]
+    assert same(image.numpy(), by_pillow(full(form)))
 
 
 # Properties ----------------------------------------------------------------------------------------

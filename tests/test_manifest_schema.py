@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests import sql
-from manifests.schema import NORMAL_SCHEMA, fill_versions, overrides_json, read_manifest
+from manifests.schema import NORMAL_SCHEMA, URIS, fill_versions, overrides_json, read_manifest
 from restore.access import AccessPolicy, resolve
 from restore.errors import ItemError, ManifestError
 from restore.identity import canonical
@@ -291,6 +291,47 @@ def test_sql_writes_text_as_python_does(values: list[str | None]) -> None:
     CON.register("texts", pa.table({"v": pa.array(every, pa.string())}))
     found = CON.sql(f"SELECT {sql.json_text('v')} FROM texts").fetchall()
     assert [text for (text,) in found] == [canonical(value) for value in every]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://AKIA:hunter2@bucket/a.png",
+        "https://user:hunter2@host/a.png",
+        "https://host/a.png?X-Amz-Signature=hunter2",
+        "abfs://container:hunter2@account.dfs.core.windows.net/a.png",
+        "zip://a.png::https://user:hunter2@host/a.zip",
+        "a.png::s3://AKIA:hunter2@bucket/a.zip",
+        "FILE://x::s3://AKIA:hunter2@bucket/../a.zip",
+    ],
+)
+def test_a_secret_in_a_uri_is_not_read_into_the_plan(tmp_path: Path, uri: str) -> None:
+    manifest = tmp_path / "m.jsonl"
+    rows = [{"item_id": name, "image": "b.png", name: uri} for name in URIS]
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = read_manifest(str(manifest)).table
+    assert "hunter2" not in str(table.to_pylist())
+    policy = AccessPolicy((str(tmp_path),), allow_http=True)
+    kept = {row["item_id"]: row[row["item_id"]] for row in table.to_pylist()}
+    for name in URIS:
+        with pytest.raises(ItemError):
+            policy.check(kept[name])
+
+
+def test_azures_way_to_name_an_account_is_no_secret(tmp_path: Path) -> None:
+    manifest, uri = tmp_path / "m.csv", "abfs://scans@account.dfs.core.windows.net/a b.png"
+    manifest.write_text(f"item_id,image\na,{uri}\n")
+    assert read_manifest(str(manifest)).table["image"].to_pylist() == [uri]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["s3://k:hunter2@b/m.csv", "memory://x/m.csv", "zip://m.csv::/a.zip", "https://h/m.csv?token=hunter2"],
+)
+def test_a_manifest_is_read_from_no_such_uri(uri: str) -> None:
+    with pytest.raises(ManifestError, match="not allowed") as raised:
+        read_manifest(uri)
+    assert "hunter2" not in str(raised.value)
 
 
 def test_versions_are_filled_where_none_was_given(tmp_path: Path) -> None:

@@ -185,6 +185,20 @@ def test_too_many_megapixels_are_refused(inputs: Path, job: photo.Job) -> None:
     assert restore(item, replace(job, max_megapixels=0.2)).error_code == ErrorCode.IMAGE_TOO_LARGE
 
 
+def test_a_file_larger_than_any_picture_is_not_read(
+    inputs: Path, job: photo.Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photo, "BYTES_BESIDES", 0)
+    small = replace(job, max_megapixels=0.01)
+    good, large = save(inputs / "a.png", data.astronaut()[:90, :90]), inputs / "large.png"
+    with large.open("wb") as file:
+        file.truncate(1 << 40)  # a hole: reading a terabyte would end badly
+    masked = Item("a", str(large), KEY, mask=good)
+    assert restore(masked, small).error_code == ErrorCode.IMAGE_TOO_LARGE
+    outcome = restore(Item("a", good, KEY, mask=str(large)), small)
+    assert outcome.error_code == ErrorCode.MASK_UNREADABLE and "the mask: " in (outcome.error_message or "")
+
+
 def test_the_picture_of_a_killed_run_is_adopted(inputs: Path, job: photo.Job) -> None:
     mask = save(inputs / "m.png", scratch((512, 512)))
     item = Item("a", save(inputs / "a.png", data.astronaut()), KEY, mask=mask)

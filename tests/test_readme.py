@@ -15,7 +15,9 @@ from restore.errors import ErrorCode
 from restore.outcome import OUTCOME_SCHEMA
 from restore.recipe import Recipe
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+HERE = Path(__file__).parent
+README = (HERE.parent / "README.md").read_text()
+SECURITY = (HERE.parent / "SECURITY.md").read_text()
 
 
 def row(number: int, item: str, status: str, code: str | None) -> dict[str, object]:
@@ -53,3 +55,14 @@ def test_every_column_setting_option_and_code_is_named() -> None:
     options = ["--" + name.replace("_", "-") for name in RestoreSettings.__dataclass_fields__]
     for name in [*OUTCOME_SCHEMA.names, *Recipe.model_fields, *options, *ErrorCode]:
         assert re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", README), f"README does not name {name}"
+
+
+def test_security_names_tests_that_are_there() -> None:
+    named = re.findall(r"`((?:e2e/)?test_\w+\.py)?(?:::(test_\w+))?`", SECURITY)
+    files = {name for name, _ in named if name}
+    assert len(files) >= 10
+    whole = {name: (HERE / name).read_text() for name in files}
+    everything = "\n".join(whole.values())
+    for name, test in named:
+        text = whole[name] if name else everything
+        assert not test or f"def {test}(" in text, f"SECURITY.md names {name}::{test}"

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from restore import connections, retry
+from restore.access import printable
 from restore.disk import DiskStore
 from restore.errors import ErrorCode, ItemError, StorageConfigError
-from restore.storage import AccessPolicy, OutStore, fetch, is_local, resolve, versions
-from tests.proxies import Proxy, serving
+from restore.storage import AccessPolicy, OutStore, fetch, is_local, open_input, resolve, versions
+from tests.proxies import CUT, DRIP, DRIP_SECONDS, EXPIRED, INTERNAL, RESET, SLOW_DOWN, Fault, Proxy, serving
 
 ODD_NAMES = (
     "images/Grüße aus Köln.0123.png",
@@ -290,7 +291,7 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
 def proxy(s3: Any, connect: Callable[..., None]) -> Iterator[type[Proxy]]:
     class Spoiling(Proxy):
         target = s3.endpoint.removeprefix("http://")
-        spoil: list[tuple[str, int | None]] = []  # noqa: RUF012
+        spoil: list[tuple[str, Fault | None]] = []  # noqa: RUF012
         seen: list[str] = []  # noqa: RUF012
 
     with serving(Spoiling) as endpoint:
@@ -308,6 +309,46 @@ def test_passing_errors_are_waited_out(s3: Any, proxy: type[Proxy]) -> None:
     proxy.spoil += [("HEAD", 503), ("HEAD", 429)]
     assert versions([f"s3://{bucket}/a.png"])[f"s3://{bucket}/a.png"]
     assert not proxy.spoil
+
+
+def test_bodies_that_break_off_and_tokens_that_expire_are_waited_out(s3: Any, proxy: type[Proxy]) -> None:
+    bucket, body = s3.fresh_bucket(), bytes(range(256)) * 4000
+    s3.client.put_object(Bucket=bucket, Key="a.png", Body=body)
+    uri = f"s3://{bucket}/a.png"
+    for fault in (RESET, CUT, EXPIRED, SLOW_DOWN, INTERNAL):
+        proxy.spoil += [("GET", fault)]
+        assert fetch(uri, version=None, missing=MISSING).data == body
+        proxy.spoil += [("GET", fault)]
+        assert open_input(uri).read() == body, "pyarrow reads on too"
+    # botocore itself asks the bucket's region by another HEAD, and the object again when it knows that
+    proxy.spoil += [("HEAD", EXPIRED), ("HEAD", EXPIRED), ("GET", EXPIRED)]
+    assert versions([uri])[uri], "an answer to HEAD cannot say why it is refused: the next GET does"
+    assert not proxy.spoil
+
+
+def test_a_body_that_drips_is_given_up_and_asked_for_again(
+    s3: Any, proxy: type[Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = s3.fresh_bucket()
+    s3.client.put_object(Bucket=bucket, Key="a.png", Body=b"x" * 1000)
+    monkeypatch.setattr(retry, "PATIENCE", 0.3)
+    proxy.spoil += [("GET", DRIP)]
+    began = time.monotonic()
+    assert fetch(f"s3://{bucket}/a.png", version=None, missing=MISSING).data == b"x" * 1000
+    assert time.monotonic() - began < DRIP_SECONDS and proxy.seen.count("GET") == 2
+
+
+def test_credentials_that_stay_expired_stop_the_run(
+    s3: Any, proxy: type[Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "MAX_SECONDS", 0.5)
+    proxy.spoil += [("GET", EXPIRED), ("PUT", EXPIRED)] * 20
+    bucket = s3.fresh_bucket()
+    with pytest.raises(StorageConfigError, match="no longer valid \\(ExpiredToken\\); renew them"):
+        fetch(f"s3://{bucket}/a", version=None, missing=MISSING)
+    with pytest.raises(StorageConfigError, match="ExpiredToken"):
+        OutStore.open(f"s3://{bucket}").create("a", b"x")
+    proxy.spoil.clear()
 
 
 def test_a_create_whose_answer_was_lost_is_our_own(s3: Any, proxy: type[Proxy]) -> None:
@@ -408,7 +449,7 @@ def test_an_endpoint_that_is_no_url(s3: Any, connect: Callable[..., None]) -> No
 def test_a_store_that_ignores_conditions(s3: Any, connect: Callable[..., None]) -> None:
     class Careless(Proxy):
         target = s3.endpoint.removeprefix("http://")
-        spoil: list[tuple[str, int | None]] = []  # noqa: RUF012
+        spoil: list[tuple[str, Fault | None]] = []  # noqa: RUF012
         seen: list[str] = []  # noqa: RUF012
 
         def do_PUT(self) -> None:  # noqa: N802
@@ -452,6 +493,8 @@ def test_outputs_that_can_never_serve(uri: str) -> None:
         "abfs://container:hunter2@account.dfs.core.windows.net/a.png",
         "https://bucket.s3.amazonaws.com/a.png?X-Amz-Credential=k&X-Amz-Signature=hunter2",
         "https://account.blob.core.windows.net/c/a.png?sv=1&sig=hunter2",
+        "https://host/a.png?size=1&access_token=hunter2",
+        "HTTPS://host/a.png?apikey=hunter2",
         "simplecache::s3://key:hunter2@bucket/a.png",
         "zip://a.png::https://user:hunter2@host/a.zip",
     ],
@@ -460,6 +503,20 @@ def test_credentials_in_a_uri_are_refused_and_not_repeated(uri: str) -> None:
     with code_of(ErrorCode.STORAGE_DENIED) as raised:
         AccessPolicy(roots=(), allow_http=True).check(uri)
     assert "hunter2" not in str(raised.value)
+    with code_of(ErrorCode.STORAGE_DENIED):  # a plan or row that holds the printable form is refused as well
+        AccessPolicy(roots=("/",), allow_http=True).check(printable(uri))
+    assert printable(printable(uri)) == printable(uri)
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "169.254.169.254", "a.dfs.core.windows.net.evil.example", "x"]
+)
+def test_azure_tokens_go_to_azure_alone(host: str) -> None:
+    for scheme in ("abfs", "abfss", "az"):
+        with code_of(ErrorCode.STORAGE_DENIED):
+            AccessPolicy(roots=()).check(f"{scheme}://container@{host}/a.png")
+        with pytest.raises(StorageConfigError, match="not Azure's"):
+            OutStore.open(f"{scheme}://container@{host}/out")
 
 
 @pytest.mark.parametrize(
@@ -488,9 +545,14 @@ def test_http_needs_leave_and_never_reaches_metadata_services() -> None:
     with code_of(ErrorCode.STORAGE_DENIED) as raised:
         AccessPolicy(roots=()).check("https://127.0.0.1/a.png")
     assert "--allow-http" in str(raised.value)
-    for host in ("169.254.169.254", "2852039166", "[fe80::1]", "[::ffff:169.254.169.254]", "[fd00:ec2::254]"):
-        with code_of(ErrorCode.STORAGE_DENIED):
+    hosts = ["169.254.169.254", "2852039166", "0xa9fea9fe", "100.100.100.200"]
+    # in full: a double colon would be refused for a chain
+    hosts += ["[fe80:0:0:0:0:0:0:1]", "[fd00:ec2:0:0:0:0:0:254]", "[0:0:0:0:0:ffff:a9fe:a9fe]"]
+    hosts += ["[64:ff9b:0:0:0:0:a9fe:a9fe]", "[2002:a9fe:a9fe:0:0:0:0:0]"]
+    for host in hosts:
+        with code_of(ErrorCode.STORAGE_DENIED) as raised:
             AccessPolicy(roots=(), allow_http=True).check(f"http://{host}/latest/meta-data")
+        assert "metadata addresses are not allowed" in str(raised.value)
 
 
 def test_local_inputs_stay_below_their_roots(tmp_path: Path) -> None:
@@ -501,6 +563,10 @@ def test_local_inputs_stay_below_their_roots(tmp_path: Path) -> None:
     (inside / "a.png").write_bytes(b"")
     (inside / "link").symlink_to(outside)
     (inside / "loop").symlink_to(inside / "loop")
+    assert versions([f"{inside}/loop", f"{inside}/{'n' * 300}"]) == {
+        f"{inside}/loop": None,
+        f"{inside}/{'n' * 300}": None,
+    }
     policy = AccessPolicy(roots=(str(inside.resolve()),))
     policy.check(f"{inside}/a.png")
     policy.check(f"file://{inside}/not there yet.png")
@@ -571,9 +637,14 @@ class Site(BaseHTTPRequestHandler):
             self.send_response_only(200)
             self.send_header("Last-Modified", "Mon, 02 Feb 2026 02:02:02 GMT")
             self.send_header("Content-Length", "5")
+        elif self.path == "/endless":
+            self.send_response_only(200)
         else:
             self.send_response_only(int(self.path[1:]))
         self.end_headers()
+        with suppress(OSError):  # the client goes away
+            while self.path == "/endless":
+                self.wfile.write(bytes(MEGABYTE))
         if self.path in {"/a.png", "/plain"}:
             self.wfile.write(b"bytes")
 
@@ -603,6 +674,8 @@ def test_http_inputs() -> None:
                 fetch(f"{site}/{path}", version="v0", missing=MISSING)
         with code_of(ErrorCode.IMAGE_TOO_LARGE):
             fetch(f"{site}/a.png", version=None, missing=MISSING, max_bytes=4)
+        with code_of(ErrorCode.IMAGE_TOO_LARGE):  # no length is announced, and the body has no end
+            fetch(f"{site}/endless", version=None, missing=MISSING, max_bytes=4 * MEGABYTE)
 
 
 def test_a_base_that_ends_in_a_slash_is_the_folder_itself() -> None:

@@ -26,6 +26,16 @@ def read(data: bytes, form: Format) -> Surroundings:
     return _settle_dpi(_settle_xmp(_settle_exif(readers[form](data))))
 
 
+def bare(data: bytes, form: Format) -> bytes:
+    """`data` as the codec library is shown it: what pixels need, and nothing else to be parsed.
+
+    Raises:
+        ValueError: the file's structure cannot be followed.
+    """
+    bares = {"png": png.bare, "jpeg": jpeg.bare, "webp": webp.bare, "tiff": tiff.bare}
+    return bares[form](data)
+
+
 def _settle_exif(around: Surroundings) -> Surroundings:
     if around.exif is None:
         return around

@@ -55,6 +55,8 @@ class Entry:
         return [int(n) for n in np.frombuffer(self.value, _NUMBERS[self.kind])]
 
 
+_MOST_TAGS = 65535  # as many as there are numbers for
+
 Directory = dict[int, "Entry | Directory"]
 
 
@@ -83,14 +85,24 @@ def read_entries(data: bytes, layout: Layout, offset: int) -> tuple[dict[int, En
     """Tags of the directory at `offset`, and where the offset of the next directory is written."""
     (count,) = _unpack(layout.order + ("Q" if layout.big else "H"), data, offset)
     start, size = offset + (8 if layout.big else 2), 20 if layout.big else 12
-    if start + count * size > len(data):
+    if start + count * size > len(data) or count > _MOST_TAGS:
         raise ValueError(f"a directory of {count} tags goes beyond the end")
-    entries = {}
+    entries, room = {}, 2 * len(data)  # some writers let two tags share a value; a bomb lets thousands
     for position in range(start, start + count * size, size):
         tag, entry = _read_entry(data, layout, position)
         if entry is not None:
             entries[tag] = entry
+            room -= len(entry.value)
+        if room < 0:
+            raise ValueError("its tags' values lie on top of one another")
     return entries, start + count * size
+
+
+def next_directory(data: bytes, layout: Layout, following: int) -> int:
+    """The offset written at `following`, as `read_entries` gives it; 0 after the last directory."""
+    if following >= len(data):
+        return 0  # some writers leave the last one out
+    return _unpack(layout.order + ("Q" if layout.big else "L"), data, following)[0]
 
 
 def _read_entry(data: bytes, layout: Layout, position: int) -> tuple[int, Entry | None]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 
+from restore.containers import exif as tags
 from restore.containers.surroundings import Surroundings
 
 _EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 _SEGMENT = 65533  # payload of a segment
+_MOST_SEGMENTS = 10_000  # before the first scan; a profile of 16 MB takes 255
+_FILL = re.compile(rb"\xff+")
+_PICTURES, _PICTURE = 0xB001, 0xB002  # of CIPA DC-007's index: their number, and 16 bytes for each
 
 
 def read(data: bytes) -> Surroundings:
     """What the segments before the first scan say."""
-    exif = xmp = dpi = found = None
+    exif = xmp = dpi = found = size = None
     profile: dict[int, bytes] = {}
     dropped, parts = [], 0
     for marker, payload in segments(data):
@@ -25,32 +30,70 @@ def read(data: bytes) -> Surroundings:
             xmp = payload[len(_XMP) :]
         elif marker == 0xE2 and payload.startswith(_ICC) and len(payload) > len(_ICC) + 2:
             parts, profile[payload[12]] = payload[13], payload[14:]
+        elif marker == 0xE2 and payload.startswith(b"MPF\0"):
+            further, found = _further_pictures(payload[4:])
+            dropped += further
         elif marker == 0xED and b"8BIM\x04\x04" in payload:
             dropped.append("iptc")
         elif marker == 0xFE:
             dropped.append("comment")
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and payload[:1] != b"\x08":
-            found = f"JPEG of {payload[0]} bits a sample" if payload else None
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and len(payload) >= 6:
+            size = struct.unpack_from(">2H", payload, 1)[::-1]
+            found = f"JPEG of {payload[0]} bits a sample" if payload[0] != 8 else found
     if sorted(profile) != list(range(1, parts + 1)):
         dropped, profile = [*dropped, "icc"], {}
     icc = b"".join(profile[part] for part in sorted(profile)) or None
     names = tuple(dict.fromkeys(dropped))
-    return Surroundings(icc, exif, xmp, dpi, lossless=False, found=found, dropped=names)
+    return Surroundings(icc, exif, xmp, dpi, size=size, lossless=False, found=found, dropped=names)
+
+
+def _further_pictures(index: bytes) -> tuple[list[str], str | None]:
+    """What a multi-picture index (CIPA DC-007) means for us: what to name as dropped, what to refuse.
+
+    Previews and gain maps may go; the other views of a stereo pair or a panorama are pictures too.
+    """
+    try:
+        entries, _ = tags.read_entries(index, *tags.first_directory(index))
+    except ValueError:
+        return ["further pictures"], None
+    kinds = entries[_PICTURE].value[2::16] if _PICTURE in entries else b""
+    if b"\2" in kinds:
+        return [], "several views in one JPEG (MPO)"
+    return (["further pictures"] if tags.number(entries, _PICTURES, 1) > 1 else []), None
 
 
 def segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Marker and payload of each segment before the first scan."""
+    for marker, start, end in _places(data):
+        yield marker, data[start + 4 : end]
+
+
+def _places(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of each segment before the first scan."""
     at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-            continue
-        if marker in (0xD9, 0xDA):
+    for _ in range(_MOST_SEGMENTS):
+        fill = _FILL.match(data, at)
+        at = fill.end() - 1 if fill else at
+        if not fill or at + 4 > len(data) or data[at + 1] in (0xD9, 0xDA):
             return
         (size,) = struct.unpack_from(">H", data, at + 2)
-        yield marker, data[at + 4 : at + 2 + size]
+        yield data[at + 1], at, at + 2 + size
         at += 2 + size
+    raise ValueError(f"more than {_MOST_SEGMENTS} segments")
+
+
+def bare(data: bytes) -> bytes:
+    """`data` without the segments that say nothing of its samples.
+
+    JFIF and Adobe's segment stay: they tell which colours the samples are.
+    """
+    whole, kept, end = memoryview(data), [memoryview(data)[:2]], 2
+    for marker, start, end in _places(data):
+        about = whole[start:end]
+        colours = (marker, bytes(about[4:9])) in ((0xE0, b"JFIF\0"), (0xEE, b"Adobe"))
+        if colours or not (0xE0 <= marker <= 0xEF or marker == 0xFE):
+            kept.append(about)
+    return b"".join([*kept, whole[end:]])
 
 
 def _jfif_dpi(payload: bytes) -> tuple[float, float] | None:

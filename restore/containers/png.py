@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from restore.containers.surroundings import Surroundings
 
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _MOST_INFLATED = 64 << 20  # no profile or packet is larger; a zip bomb is
+_MOST_CHUNKS = 10_000  # besides image data; walking millions of empty ones would take minutes
+_IMAGE_DATA = (b"IDAT", b"fdAT")
+_FOR_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
 
 def read(data: bytes) -> Surroundings:
     """What the chunks say, those after the image data too."""
     values: dict[str, bytes] = {}
-    kinds = {bytes(kind) for kind, _ in chunks(data)}
+    found = list(chunks(data))
+    kinds = {kind for kind, _ in found}
     dropped = []
-    for kind, payload in chunks(data):
+    for kind, payload in found:
         if kind == b"iCCP":
             values["icc"] = _inflate(payload[payload.find(b"\0") + 2 :])
         elif kind == b"eXIf":
@@ -31,24 +35,54 @@ def read(data: bytes) -> Surroundings:
     dropped += [name for name, value in values.items() if not value]
     return Surroundings(
         **{name: value or None for name, value in values.items()},  # type: ignore[arg-type]
-        dpi=_dpi(data),
-        animated=b"acTL" in kinds,
+        size=struct.unpack_from(">2L", data, 16),
+        dpi=_dpi(found),
+        pages=2 if b"acTL" in kinds else 1,
         palette=data[25:26] == b"\x03",
         dropped=tuple(dict.fromkeys(dropped)),
     )
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and payload of each chunk; the payload of image data is left empty."""
-    at = 8
-    while at + 12 <= len(data):
+    """Kind and payload of each chunk; image data is left out, since its decoder checks it."""
+    others = 0
+    for kind, start, end in _places(data):
+        if kind in _IMAGE_DATA:
+            continue
+        others += 1
+        if others > _MOST_CHUNKS:
+            raise ValueError(f"more than {_MOST_CHUNKS} chunks besides its image data")
+        if zlib.crc32(memoryview(data)[start + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+            raise ValueError(f"the checksum of {kind!r} is wrong")
+        yield kind, data[start + 8 : end - 4]
+
+
+def _places(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start and end of each chunk up to the one that ends the picture."""
+    if data[12:16] != b"IHDR" or data[8:12] != b"\0\0\0\r":
+        raise ValueError("no header")
+    at, kind = 8, b""
+    while kind != b"IEND":
+        if at + 12 > len(data):
+            raise ValueError("no end")
         size, kind = struct.unpack_from(">L4s", data, at)
-        yield kind, b"" if kind in (b"IDAT", b"fdAT") else data[at + 8 : at + 8 + size]
+        if at + size + 12 > len(data):
+            raise ValueError(f"{kind!r} goes beyond the end")
+        yield kind, at, at + size + 12
         at += size + 12
 
 
-def _dpi(data: bytes) -> tuple[float, float] | None:
-    for kind, payload in chunks(data):
+def bare(data: bytes) -> bytes:
+    """`data` with only those chunks that pixels need; `data` itself where there are no others."""
+    places = list(_places(data))
+    if all(kind in _FOR_PIXELS for kind, _, _ in places):
+        return data
+    whole = memoryview(data)
+    return b"".join([whole[:8], *(whole[start:end] for kind, start, end in places if kind in _FOR_PIXELS)])
+
+
+def _dpi(found: Sequence[tuple[bytes, bytes]]) -> tuple[float, float] | None:
+    for kind, payload in found:
         if kind == b"pHYs" and len(payload) == 9:
             x, y, unit = struct.unpack(">LLB", payload)
             return (x * 0.0254, y * 0.0254) if unit == 1 and x and y else None

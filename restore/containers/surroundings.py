@@ -15,7 +15,8 @@ class Surroundings:
     Attributes:
         exif: a TIFF structure, without the "Exif" marker that JPEG puts before it.
         lossless: whether the file's compression kept every sample.
-        animated: whether it holds several frames.
+        size: stored width and height; None where the header does not say.
+        pages: pictures in the file, at least; 2 stands for several.
         palette: whether samples are indices of colours.
         found: a sample kind that is not accepted, in words; None when there is nothing against it.
         dropped: what a Picture has no place for, or what was broken.
@@ -26,8 +27,9 @@ class Surroundings:
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
     orientation: int = 1
+    size: tuple[int, int] | None = None
+    pages: int = 1
     lossless: bool = True
-    animated: bool = False
     palette: bool = False
     found: str | None = None
     dropped: tuple[str, ...] = ()

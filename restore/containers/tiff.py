@@ -9,14 +9,22 @@ from restore.containers import exif as tags
 from restore.containers.exif import Entry
 from restore.containers.surroundings import Surroundings
 
-_LOSSY = frozenset([6, 7, 33003, 33005, 34712, 34892, 50001, 50002])  # JPEG, JPEG 2000, WebP, JPEG XL
+_LOSSY = frozenset([6, 7, 50001])  # JPEG and WebP
+# Plain, CCITT, LZW, Deflate, PackBits. Not JPEG 2000, JPEG XL, LERC, JBIG and other codecs of their own.
+_LOSSLESS = frozenset([1, 2, 3, 4, 5, 8, 32771, 32773, 32946])
+# Not Orientation: a wrong one is no damage, and pictures are turned after decoding.
+_FOR_PIXELS = tags.STRUCTURAL - {
+    *(tags.ORIENTATION, tags.XMP, tags.ICC_PROFILE, tags.PHOTOSHOP, tags.PHOTOSHOP_LAYERS)
+}
+_COUNTED = 1000  # pages; more are no longer told apart
 
 
 def read(data: bytes) -> Surroundings:
     """What the first directory says; its EXIF is collected from among the other tags."""
     layout, offset = tags.first_directory(data)
-    entries, _ = tags.read_entries(data, layout, offset)
+    entries, following = tags.read_entries(data, layout, offset)
     _hold_all_samples(data, entries)
+    size = tags.number(entries, tags.WIDTH, 0), tags.number(entries, tags.HEIGHT, 0)
     dropped = ["photoshop"] if {tags.PHOTOSHOP, tags.PHOTOSHOP_LAYERS} & entries.keys() else []
     if tags.EXTRA_SAMPLES in entries and entries[tags.EXTRA_SAMPLES].numbers()[:1] == [1]:
         dropped.append("premultiplied alpha")
@@ -30,6 +38,8 @@ def read(data: bytes) -> Surroundings:
         xmp=entries[tags.XMP].value if tags.XMP in entries else None,
         dpi=tags.dpi_of(entries),
         orientation=tags.orientation_of(entries),
+        size=size,
+        pages=_pages(data, layout, offset, following),
         lossless=tags.number(entries, tags.COMPRESSION, 1) not in _LOSSY,
         palette=tags.number(entries, tags.PHOTOMETRIC, 1) == 3,
         found=_strange_samples(entries),
@@ -46,6 +56,24 @@ def _hold_all_samples(data: bytes, entries: Mapping[int, Entry]) -> None:
                 raise ValueError("a strip or tile goes beyond the end")
 
 
+def _pages(data: bytes, layout: tags.Layout, offset: int, following: int) -> int:
+    """Directories from the first on.
+
+    Raises:
+        ValueError: they lead in a circle, or out of the file.
+    """
+    seen = {offset}
+    while len(seen) < _COUNTED:
+        offset = tags.next_directory(data, layout, following)
+        if offset == 0:
+            break
+        if offset in seen:
+            raise ValueError("its directories lead in a circle")
+        seen.add(offset)
+        _, following = tags.read_entries(data, layout, offset)
+    return len(seen)
+
+
 def _exif(data: bytes, layout: tags.Layout, offset: int) -> bytes | None:
     tree = tags.read_tree(data, layout, offset)
     kept = {tag: item for tag, item in tree.items() if tag not in tags.STRUCTURAL and _classic(item)}
@@ -58,6 +86,9 @@ def _classic(item: Entry | tags.Directory) -> bool:
 
 def _strange_samples(entries: Mapping[int, Entry]) -> str | None:
     """What is wrong with a TIFF's samples, in words; None when they are of an accepted kind."""
+    compression = tags.number(entries, tags.COMPRESSION, 1)
+    if compression not in _LOSSY | _LOSSLESS:
+        return f"TIFF of compression {compression}"
     photometric = tags.number(entries, tags.PHOTOMETRIC, 1)
     if photometric not in (0, 1, 2, 3, 5, 6):
         kinds = {
@@ -101,14 +132,14 @@ def embed(data: bytes, around: Surroundings) -> bytes:
 
 
 def bare(data: bytes) -> bytes:
-    """`data` with a first directory of only those tags that say how the samples lie."""
+    """`data` with one directory, of only those tags that say how the samples lie."""
     layout, offset = tags.first_directory(data)
-    entries, following = tags.read_entries(data, layout, offset)
-    starts = [entry.position for tag, entry in sorted(entries.items()) if tag in tags.STRUCTURAL]
+    entries, _ = tags.read_entries(data, layout, offset)
+    starts = [entry.position for tag, entry in sorted(entries.items()) if tag in _FOR_PIXELS]
     form, size, last = ("Q", 20, 8) if layout.big else ("H", 12, 4)
     records = [data[start : start + size] for start in starts]
     head = struct.pack(layout.order + form, len(records))
-    return _with_directory(data, layout, b"".join([head, *records, data[following : following + last]]))
+    return _with_directory(data, layout, b"".join([head, *records, bytes(last)]))
 
 
 def _with_directory(data: bytes, layout: tags.Layout, directory: bytes) -> bytes:

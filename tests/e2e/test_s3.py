@@ -25,7 +25,7 @@ from restore.identity import output_name, sha256_bytes
 from restore.storage import OutStore
 from tests.archives import make_archive, read_manifest_rows, write_manifest
 from tests.conftest import S3Server
-from tests.proxies import LOST, Flaky, serving
+from tests.proxies import Fault, Flaky, serving
 from tests.schemas import check_event, check_record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,7 +62,7 @@ def flaky(s3: S3Server) -> Iterator[type[Flaky]]:
         target = s3.endpoint.removeprefix("http://")
         chance = random.Random(11)
         seen: list[str] = []  # noqa: RUF012
-        faults: list[int | str] = []  # noqa: RUF012
+        faults: Counter[Fault] = Counter()  # noqa: RUF012
 
     with serving(Server) as endpoint:
         Server.endpoint = endpoint
@@ -91,7 +91,7 @@ def test_an_archive_on_a_flaky_s3_is_restored_whole_then_only_what_changed(
     assert first.returncode == 0, stderr
     assert f"{PHOTOS} new" in stdout and f"{PHOTOS} restored" in stdout
     assert store.names("lease") == []
-    assert set(flaky.faults) == {503, LOST}
+    assert len(flaky.faults) >= 6, f"too few kinds of faults were met: {flaky.faults}"
     check_store(store, s3, bucket)
 
     check_changes(s3, bucket, manifest, out)
