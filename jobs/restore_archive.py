@@ -41,7 +41,7 @@ def restore(settings: RestoreSettings) -> int:
         return ALL_WELL
     order.store.check()
     with stop_signals() as stop, take(order.store) as lease:
-        return Run(order, lease, stop).execute()
+        return int(Run(order, lease, stop).execute()["exit_code"])
 
 
 if __name__ == "__main__":

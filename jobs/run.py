@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from threading import Event
@@ -20,7 +22,7 @@ from jobs.announce import announce, sum_up
 from jobs.order import Order
 from manifests.committed import committed_rows
 from manifests.diff import Plan
-from manifests.reuse import reused_outcomes
+from manifests.reuse import Teller, retold, reused_outcomes
 from restore import flow, identity
 from restore.album import Album
 from restore.errors import EngineError, LeaseHeld, StorageConfigError, SystemicError
@@ -33,23 +35,48 @@ from restore.storage import OutStore
 
 log = logging.getLogger(__name__)
 
-ALL_WELL, OTHER, SOME_FAILED = 0, 1, 3
-VERDICTS = {0: "complete", 1: "stopped", 3: "some_failed", 4: "budget_spent"}
+ALL_WELL, OTHER, SOME_FAILED, BUDGET_SPENT = 0, 1, 3, 4
+VERDICTS = {ALL_WELL: "complete", OTHER: "stopped", SOME_FAILED: "some_failed", BUDGET_SPENT: "budget_spent"}
+OUT_OF_TIME = "out_of_time"
+
+DRAIN_SECONDS = 300.0
+"""At most so long before its deadline a run begins no more photos, so that those begun can finish."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What one run may take and bear.
+
+    Attributes:
+        deadline: seconds since the epoch by which it has ended; the photos not begun are the next run's.
+        bears_failures: whether failed photos within the error budget leave the exit code at 0.
+    """
+
+    deadline: float | None = None
+    bears_failures: bool = False
+
+    def admit_until(self, now: float) -> float | None:
+        """When to begin no more photos: a tenth of the time before the deadline, five minutes at most."""
+        if self.deadline is None:
+            return None
+        return self.deadline - min(DRAIN_SECONDS, (self.deadline - now) / 10)
 
 
 class Run:
     """One run under a lease: from the plan to the run record."""
 
-    def __init__(self, order: Order, lease: Lease, stop: Event) -> None:
+    def __init__(self, order: Order, lease: Lease, stop: Event, terms: Terms | None = None) -> None:
         self._order = order
         self._lease = lease
         self._stop = stop
+        self._terms = terms or Terms()
         self._began = datetime.now(UTC)
         self.run_id = f"{self._began:%Y%m%dT%H%M%SZ}-{lease.epoch:06d}"
         self._events = order.events(self.run_id)
+        self._teller = Teller(self.run_id, self._began, version("silverprint"))
 
-    def execute(self) -> int:
-        """Do what the plan says. Returns the exit code; the run record holds the same verdict."""
+    def execute(self) -> dict[str, Any]:
+        """Do what the plan says. Returns the run record, `exit_code` in it."""
         order = self._order
         planned = order.plan()
         extra = [name for name in planned.todo.schema.names if name.startswith(EXTRA_PREFIX)]
@@ -59,24 +86,24 @@ class Run:
         path = write_plan(order.store, self.run_id, planned.todo)
         announce(planned, order, self._events)
         with Album() as album:
-            code, message = self._guarded(planned, path, extra, ledger, album)
+            verdict, code, message = self._guarded(planned, path, extra, ledger, album)
             album.close()
-            record = self._summary(planned, ledger, code, message)
-            report = self._report(ledger, album, record)
-        write_record(order.store, self.run_id, {**record, "report": report})
+            record = self._summary(planned, ledger, verdict, code, message)
+            record["report"] = report = self._report(ledger, album, record)
+        write_record(order.store, self.run_id, record)
         if message:
             self._events.stop(message)
         tally = ledger.tally
-        self._events.end(VERDICTS.get(code, "stopped"), code, tally.status, tally.codes, report)
-        sum_up(self.run_id, record["verdict"], tally, message, order)
+        self._events.end(verdict, code, tally.status, tally.codes, report)
+        sum_up(self.run_id, verdict, tally, message, order)
         if report:
             print(f"report: {order.store.root}/{report}", file=order.people)
-        return code
+        return record
 
     def _guarded(
         self, planned: Plan, path: str, extra: list[str], ledger: Ledger, album: Album
-    ) -> tuple[int, str]:
-        """The exit code and, where the run did not come to its end, why."""
+    ) -> tuple[str, int, str]:
+        """The verdict, the exit code and, where the run did not come to its end, why."""
         try:
             self._reuse(planned, ledger)
             ended = not planned.todo.num_rows or self._paint(planned, path, extra, ledger, album)
@@ -84,35 +111,37 @@ class Run:
             self._events.stop(str(error))
             raise  # the store is another's now: nothing more is written
         except SystemicError as error:
-            return error.exit_code, str(error)
+            return VERDICTS.get(error.exit_code, VERDICTS[OTHER]), error.exit_code, str(error)
         if not ended:
-            return OTHER, "stopped by a signal; what was done is committed, run again to go on"
-        return (SOME_FAILED if ledger.tally.failed else ALL_WELL), ""
+            reason = "stopped by a signal; what was done is committed, run again to go on"
+            return VERDICTS[OTHER], OTHER, reason
+        code = SOME_FAILED if ledger.tally.failed else ALL_WELL
+        told = ALL_WELL if self._terms.bears_failures else code
+        left = planned.todo.num_rows + planned.reused.num_rows - ledger.tally.attempted
+        if left:
+            return OUT_OF_TIME, told, f"the time is up; {left} photos are left for the next run"
+        return VERDICTS[code], told, ""
 
     def _reuse(self, planned: Plan, ledger: Ledger) -> None:
         """Rows for pictures that an earlier run has made: no painting."""
         if planned.reused.num_rows:
-            rows = reused_outcomes(
-                planned.reused,
-                committed_rows(self._order.store),
-                run_id=self.run_id,
-                started_at=self._began,
-                software_version=version("silverprint"),
-            )
+            rows = reused_outcomes(planned.reused, committed_rows(self._order.store), self._teller)
             for batch in rows.to_batches(max_chunksize=10_000):
                 ledger.add(pa.Table.from_batches([batch]))
             ledger.commit()
 
     def _paint(self, planned: Plan, path: str, extra: list[str], ledger: Ledger, album: Album) -> bool:
-        """Rows to do, through the pipeline. Returns whether it came to its end."""
-        order = self._order
+        """Rows to do, through the pipeline, as long as time allows. Returns whether it was left to."""
+        order, until = self._order, self._terms.admit_until(time.time())
         with connected(order.store) as nodes:
             stream = flow.outcomes(
-                order.job(self.run_id), path, extra, order.choice, _pool(order.profile, nodes)
+                order.job(self.run_id), path, extra, order.choice, _pool(order.profile, nodes), until
             )
             total = planned.todo.num_rows + planned.reused.num_rows
             with Progress(total, events=self._events) as progress:
-                return collect(album.watch(stream), ledger, progress.show, self._stop)
+                stream = retold(stream, committed_rows(order.store), self._teller)
+                watched = album.watch(stream)
+                return collect(watched, ledger, progress.show, self._stop, self._terms.deadline)
 
     def _report(self, ledger: Ledger, album: Album, record: Mapping[str, Any]) -> str | None:
         """The page of this run. None when it did nothing, when it was told to stop and has no time for
@@ -126,14 +155,16 @@ class Run:
             log.warning("no report was written; rows and pictures are whole", exc_info=True)
             return None
 
-    def _summary(self, planned: Plan, ledger: Ledger, code: int, message: str) -> dict[str, Any]:
+    def _summary(
+        self, planned: Plan, ledger: Ledger, verdict: str, code: int, message: str
+    ) -> dict[str, Any]:
         """The run record but for its report."""
         order = self._order
         ended = datetime.now(UTC)
         return {
             "run_id": self.run_id,
             "epoch": self._lease.epoch,
-            "verdict": VERDICTS.get(code, "stopped"),
+            "verdict": verdict,
             "exit_code": code,
             "message": message,
             "manifest": order.settings.manifest,

@@ -128,6 +128,10 @@ HISTORY = f"""
     CREATE TEMP TABLE history AS
     SELECT row, row_id, status IN {sql.texts(SUCCESS)} AS success, error_code,
         past.work_key = open.work_key AS same,
+        success AND past.recipe_hash = open.recipe_hash AND past.overrides = open.overrides
+            AND past.pipeline_version = open.pipeline_version
+            AND past.engine_hash IS NOT DISTINCT FROM open.engine_hash AS alike,
+        if(alike, {{'row': row_id, 'image': past.image_sha256, 'mask': past.mask_sha256}}, NULL) AS made_of,
         CASE
             WHEN past.image_version IS DISTINCT FROM open.image_version THEN 'image_changed'
             WHEN past.mask_version IS DISTINCT FROM open.mask_version THEN 'mask_changed'
@@ -152,10 +156,14 @@ def _decided(retry_failed: bool, copy_unmasked: bool) -> str:
                 count(DISTINCT row_id) FILTER (same AND NOT success) AS failures,
                 count(DISTINCT row_id) FILTER (same AND error_code IN {sql.texts(RETRIED_ONCE)}) AS crashes,
                 arg_max(error_code, row_id) FILTER (same AND NOT success) AS last_code,
-                arg_max(difference, row_id) AS difference
+                arg_max(difference, row_id) AS difference,
+                arg_max(made_of, row_id) FILTER (alike) AS made_of
             FROM history GROUP BY row
         )
         SELECT row, work_key, reused_from, coalesce(failures, 0) AS attempts,
+            made_of.row AS former,
+            made_of.image AS former_image_sha256,
+            made_of.mask AS former_mask_sha256,
             CASE
                 WHEN reused_from = current THEN '{DONE}'
                 WHEN reused_from IS NOT NULL THEN '{REUSED}'

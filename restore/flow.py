@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -65,7 +66,12 @@ def cluster() -> Cluster:
 
 
 def outcomes(
-    job: photo.Job, plan: str, extra: Sequence[str], choice: Choice, pool: Pool
+    job: photo.Job,
+    plan: str,
+    extra: Sequence[str],
+    choice: Choice,
+    pool: Pool,
+    admit_until: float | None = None,
 ) -> Iterator[pa.Table]:
     """Run the plan and yield tables of outcomes with their `THUMBS`, in the order in which photos finish.
 
@@ -73,6 +79,8 @@ def outcomes(
         plan: path of the plan's Parquet file below OUT.
         extra: the plan's `x_*` columns.
         choice: every engine that a row of the plan may ask for.
+        admit_until: seconds since the epoch. Photos not painted by then are left alone and have no
+            outcome; those under way are finished.
 
     Raises:
         SystemicError: the one that a worker met, when the world is broken.
@@ -84,10 +92,10 @@ def outcomes(
         # One Parquet file is one read task and would be one block: small blocks make the
         # parallelism, and are all that a lost worker loses.
         .repartition(target_num_rows_per_block=pool.photos_per_block)
-        .map_batches(prepare, fn_args=(job,), batch_size=None, batch_format="pyarrow", num_cpus=1)
+        .map_batches(prepare, fn_args=(job, admit_until), batch_size=None, batch_format="pyarrow", num_cpus=1)
         .map_batches(
             Painter,
-            fn_constructor_args=(choice,),
+            fn_constructor_args=(choice, admit_until),
             batch_size=pool.photos_per_block,
             batch_format="pyarrow",
             compute=ActorPoolStrategy(min_size=pool.actors, max_size=pool.actors, initial_size=pool.actors),
@@ -104,8 +112,14 @@ def outcomes(
         raise
 
 
-def prepare(rows: pa.Table, job: photo.Job) -> pa.Table:
+def _over(admit_until: float | None) -> bool:
+    return admit_until is not None and time.time() >= admit_until
+
+
+def prepare(rows: pa.Table, job: photo.Job, admit_until: float | None = None) -> pa.Table:
     """Rows of the plan -> photos whose windows wait to be painted."""
+    if _over(admit_until):
+        return _pack([])
     cv2.setNumThreads(1)
     items = [Item.from_row(row) for row in rows.to_pylist()]
     return _pack([_guarded(photo.prepare, item, photo.first_facts(item, job), job) for item in items])
@@ -114,8 +128,9 @@ def prepare(rows: pa.Table, job: photo.Job) -> pa.Table:
 class Painter:
     """The actor that holds the engines, loaded once."""
 
-    def __init__(self, choice: Choice) -> None:
+    def __init__(self, choice: Choice, admit_until: float | None = None) -> None:
         cv2.setNumThreads(1)
+        self._admit_until = admit_until
         self._batch = choice.config.batch
         self._engines: dict[Method, Engine] = {}
         self._fault: SystemicError | None = None
@@ -128,8 +143,11 @@ class Painter:
     def __call__(self, photos: pa.Table) -> pa.Table:
         if self._fault is not None:
             raise self._fault
+        waiting = _unpack(photos)
+        if _over(self._admit_until):
+            return _pack([value for value in waiting if isinstance(value, Outcome)])
         try:
-            return _pack(photo.paint(_unpack(photos), self._engines, self._batch))
+            return _pack(photo.paint(waiting, self._engines, self._batch))
         except DeviceLost:
             # Ray counts this as a crash and starts another actor; an exception would end the run, and
             # `exit_actor` would count as meant.

@@ -219,19 +219,32 @@ def write_record(store: OutStore, run_id: str, record: Mapping[str, Any]) -> Non
     store.create(f"runs/{run_id}.json", body.encode())
 
 
-def collect(stream: Iterable[pa.Table], ledger: Ledger, watch: Callable[[Tally], None], stop: Event) -> bool:
-    """Bring a stream of outcomes into the ledger until it ends or `stop` is set.
+def collect(
+    stream: Iterable[pa.Table],
+    ledger: Ledger,
+    watch: Callable[[Tally], None],
+    stop: Event,
+    deadline: float | None = None,
+) -> bool:
+    """Bring a stream of outcomes into the ledger until it ends, `stop` is set or `deadline` has come.
 
     The stream is drawn by a thread of its own, so that parts and the stop are never late because a
     photo takes long. However it ends, what came is committed, unless the ledger holds it back.
 
+    Args:
+        deadline: seconds since the epoch. Nothing new is begun by then: what is still under way, such as
+            the reading of a long plan's rest, is of no use.
+
     Returns:
-        Whether the stream came to its end.
+        Whether it was not stopped.
     """
     arrivals: Queue[pa.Table | BaseException | None] = Queue(maxsize=256)
     Thread(target=_draw, args=(stream, arrivals), name="outcomes", daemon=True).start()
     while not stop.is_set():
         watch(ledger.tally)
+        if deadline is not None and time.time() >= deadline:
+            ledger.close()
+            return True
         try:
             arrival = arrivals.get(timeout=POLL_SECONDS)
         except Empty:

@@ -36,7 +36,8 @@ def row(item_id: str = "a", **values: Any) -> dict[str, Any]:
 
 
 def manifest(*rows: Mapping[str, Any], extra: tuple[str, ...] = ()) -> pa.Table:
-    schema = pa.schema([f for f in WANTED if f.name not in {"work_key", "reason", "attempts"}])
+    made_by_plan = {"work_key", "reason", "attempts", "former", "former_image_sha256", "former_mask_sha256"}
+    schema = pa.schema([f for f in WANTED if f.name not in made_by_plan])
     schema = pa.schema([*schema, *(pa.field(name, pa.string()) for name in extra)])
     numbered = [{**values, "row": number} for number, values in enumerate(rows, start=2)]
     return pa.Table.from_pylist(numbered, schema=schema)
@@ -186,6 +187,28 @@ def test_going_back_to_an_earlier_recipe_reuses() -> None:
     assert reason(log, row(), recipe="r2") == "reused"
 
 
+@pytest.mark.parametrize("change", [{"image_version": "i2"}, {"mask_version": "m2"}])
+def test_where_only_versions_changed_the_plan_names_the_former_picture(change: dict[str, str]) -> None:
+    log = Log()
+    log.add(row(), image_sha256="older", mask_sha256="older")
+    log.add(row(image_version="i0"), image_sha256="a", mask_sha256="b")
+    former = log.rows[-1]["row_id"]
+    log.add(row(image_version="i0"), recipe="r2", image_sha256="a", mask_sha256="b")
+    log.add(row(image_version="i0"), code="timed_out", image_sha256="a", mask_sha256="b")
+    item = Item.from_row(
+        planned(manifest(row(image_version="i1", mask_version="m9")), log).todo.to_pylist()[0]
+    )
+    assert item.former == former and item.only_touched("a", "b")
+    assert not item.only_touched("a", "c") and not item.only_touched("a", None)
+    others = (
+        planned(manifest(row(**change, overrides='{"seed":1}')), log),
+        planned(manifest(row(**change)), log, recipe="r3"),
+        planned(manifest(row(item_id="b", **change)), log),
+    )
+    assert [other.todo["former"].to_pylist() for other in others] == [[None]] * 3
+    assert not Item("b", "/b", "key").only_touched("a", None)
+
+
 def test_rows_that_come_twice_count_once() -> None:
     log = Log()
     log.add(row(), code="timed_out")
@@ -301,7 +324,7 @@ def test_two_hundred_thousand_rows_take_seconds() -> None:
     same = ("item_id", "work_key", "image_version", "mask_version", "overrides")
     done |= {name: first[name] for name in same}
     done |= {"engine_hash": pa.repeat("hash-classical", rows), "pipeline_version": pa.repeat(1, rows)}
-    done["error_code"] = pa.nulls(rows, pa.string())
+    done |= {name: pa.nulls(rows, pa.string()) for name in ("error_code", "image_sha256", "mask_sha256")}
     began = time.monotonic()
     counts = plan(wanted, pa.table(done), recipe_hash="r1", engine_hashes=ENGINES, engine="auto").counts
     assert counts == {"done": rows}

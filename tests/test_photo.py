@@ -142,6 +142,22 @@ def test_nothing_to_repair_is_copied_byte_for_byte(inputs: Path, job: photo.Job)
     assert outcome.proof == "exact" and outcome.changed_outside_mask == 0
 
 
+def test_a_photo_that_was_only_touched_is_not_painted_again(inputs: Path, job: photo.Job) -> None:
+    image, mask = (
+        save(inputs / "a.png", data.astronaut()),
+        save(inputs / "m.png", scratch((512, 512))),
+    )
+    made_of = [identity.sha256_bytes(Path(path).read_bytes()) for path in (image, mask)]
+    item = Item("a", image, KEY, mask=mask, former="row 7")
+    item = replace(item, former_image_sha256=made_of[0], former_mask_sha256=made_of[1])
+    touched = photo.prepare(item, job)
+    assert isinstance(touched, Outcome)
+    assert (touched.reused_from, touched.reason, touched.work_key) == ("row 7", "touched", KEY)
+    assert touched.image_version and touched.mask_version and touched.image_sha256 == made_of[0]
+    redrawn = photo.prepare(replace(item, former_mask_sha256="other"), job)
+    assert isinstance(redrawn, photo.Prepared) and redrawn.facts.reused_from is None
+
+
 def test_the_failures_of_a_photo_are_typed_rows(inputs: Path, job: photo.Job, tmp_path: Path) -> None:
     good = save(inputs / "a.png", data.astronaut())
     mask = save(inputs / "m.png", scratch((512, 512)))

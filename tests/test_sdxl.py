@@ -27,6 +27,7 @@ from restore.engines.ensemble import sampler_for, started, trajectory
 from restore.engines.latents import Batch, cells, encoded, prefill
 from restore.engines.sdxl import Sdxl, load_sdxl
 from restore.errors import EngineError, ErrorCode, ItemError
+from restore.recipe import Compile
 from tests.diffusion_tasks import SAMPLER, config, grey_levels, painted, task
 from tests.tiny_checkpoints import WIDTH, Checkpoints, make_unet
 
@@ -272,14 +273,14 @@ def test_offloaded_models_paint_the_same(checkpoints: Checkpoints, engine: Diffu
     assert isinstance(answer, Painted) and np.array_equal(answer.window, painted(engine, [task()])[0])
 
 
-@pytest.mark.heavy  # inductor compiles for a minute
-@pytest.mark.parametrize("refine", [True, False])
+@pytest.mark.heavy  # inductor compiles for a minute or two
+@pytest.mark.parametrize(("compiling", "refine"), [("regional", True), ("regional", False), ("full", True)])
 def test_compiled_models_paint_the_same_and_never_compile_again(
-    checkpoints: Checkpoints, engine: DiffusionEngine, refine: bool
+    checkpoints: Checkpoints, engine: DiffusionEngine, compiling: Compile, refine: bool
 ) -> None:
     roles = {"inpaint": str(checkpoints.inpaint), "vae": str(checkpoints.vae)}
     roles |= {"refiner": str(checkpoints.refiner)} if refine else {}
-    settings = EngineConfig(directories=roles, compile="regional", batch=3)  # type: ignore[arg-type]
+    settings = EngineConfig(directories=roles, compile=compiling, batch=3)  # type: ignore[arg-type]
     sizes = ((128, 96), (96, 128))
     compiled = DiffusionEngine(load_sdxl(settings), sizes, settings)
     batches = [

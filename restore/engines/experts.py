@@ -55,8 +55,9 @@ class Expert:
         return away + self.scale * (towards - away)
 
     def _call(self, latents: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor:
+        # One layout, whatever step or batch they come from: a compiled model is compiled again for another.
         predicted: Tensor = self.unet(
-            latents.to(self.unet.dtype),
+            latents.to(self.unet.dtype).contiguous(),
             timestep,
             encoder_hidden_states=conditions.sequence,
             added_cond_kwargs=conditions.added,
