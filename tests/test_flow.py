@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +94,22 @@ def test_a_fault_of_ours_costs_one_photo(cluster: None, job: photo.Job, tmp_path
     rows = {row["x_box"]: row for row in table.to_pylist()}
     assert rows["1"]["error_code"] == "worker_crashed" and "KeyError" in rows["1"]["error_message"]
     assert sum(row["status"] == "restored" for row in rows.values()) == 3
+
+
+def test_after_its_time_nothing_is_begun_and_what_is_decided_stays(
+    cluster: None, job: photo.Job, tmp_path: Path
+) -> None:
+    write_plan(tmp_path / "in", tmp_path / "out", 4)
+    late = time.time() - 1
+    assert not sum(
+        table.num_rows for table in flow.outcomes(job, "plans/run.parquet", ["x_box"], CHOICE, POOL, late)
+    )
+    assert not list(job.store.list("images"))
+    (tmp_path / "in/images/002.jpg").unlink()
+    rows = pq.read_table(tmp_path / "out/plans/run.parquet")
+    prepared = flow.prepare(rows, job)
+    done = flow.finish(flow.Painter(CHOICE, late)(prepared), job, ["x_box"])
+    assert done["error_code"].to_pylist() == ["image_not_found"]
 
 
 def test_a_broken_world_is_raised_as_itself(cluster: None, job: photo.Job, tmp_path: Path) -> None:

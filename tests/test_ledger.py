@@ -177,6 +177,18 @@ def test_a_stop_commits_what_came_though_the_stream_hangs(ledger: Ledger) -> Non
     assert ledger.committed == 4
 
 
+def test_a_deadline_commits_what_came_and_is_no_stop(ledger: Ledger) -> None:
+    hangs = threading.Event()
+
+    def stream() -> Iterator[pa.Table]:
+        yield rows(3)
+        hangs.wait()
+
+    assert collect(stream(), ledger, lambda tally: None, threading.Event(), time.time() + 1) is True
+    assert ledger.committed == 3
+    hangs.set()
+
+
 def test_a_broken_world_is_raised_after_committing_what_came(ledger: Ledger) -> None:
     def stream() -> Iterator[pa.Table]:
         yield rows(4)

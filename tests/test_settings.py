@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
 import pytest
 
-from jobs.settings import RestoreSettings
+from jobs.settings import NightlySettings, RestoreSettings, deadline
 from restore.command_line import parse
 from restore.errors import UsageError
 
@@ -86,3 +89,51 @@ def test_a_bad_command_line_ends_with_2(argv: list[str]) -> None:
 def test_a_number_out_of_range_is_named(argv: list[str], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         parsed(*argv)
+
+
+NIGHTLY = (OPTIONS - {"--manifest", "--limit"}) | {
+    "--images",
+    "--masks",
+    "--mask-pattern",
+    "--sidecar",
+    "--until",
+    "--max-hours",
+    "--max-photos",
+    "--notify",
+}
+
+
+def test_the_nightly_options_are_these(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(NightlySettings, "job", "A job.", ["--help"])
+    words = capsys.readouterr().out.replace(",", " ").replace("[", " ").replace("]", " ").split()
+    assert {word for word in words if word.startswith("--")} == NIGHTLY | {"--help"}
+
+
+EVENING = datetime(2026, 3, 28, 22, 30, tzinfo=timezone(timedelta(hours=1)))
+
+
+@pytest.mark.parametrize(
+    ("given", "hours"),
+    [
+        ({}, None),
+        ({"max_hours": 2.5}, 2.5),
+        ({"until": "06:00"}, 7.5),
+        ({"until": "23:00"}, 0.5),
+        ({"until": "22:30"}, 24),
+        ({"until": "06:00", "max_hours": 8}, 7.5),
+        ({"until": "06:00", "max_hours": 7}, 7),
+    ],
+)
+def test_a_night_ends_at_the_earlier_of_time_of_day_and_hours(
+    given: dict[str, Any], hours: float | None
+) -> None:
+    ends = deadline(NightlySettings(images="i", output="o", **given), EVENING)
+    assert ends == (None if hours is None else EVENING.timestamp() + 3600 * hours)
+
+
+@pytest.mark.parametrize("given", [{"until": "6"}, {"until": "24:00"}, {"max_hours": 0}, {"max_photos": -1}])
+def test_a_night_that_cannot_be_is_named(given: dict[str, Any]) -> None:
+    (name, value) = next(iter(given.items()))
+    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} {value}"):
+        NightlySettings(images="i", output="o", **given)
