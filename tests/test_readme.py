@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.settings import RestoreSettings
+from jobs.settings import NightlySettings, RestoreSettings
 from restore.errors import ErrorCode
 from restore.outcome import OUTCOME_SCHEMA
 from restore.recipe import Recipe
@@ -52,7 +52,8 @@ def test_the_queries_answer_what_they_say(tmp_path: Path) -> None:
 
 
 def test_every_column_setting_option_and_code_is_named() -> None:
-    options = ["--" + name.replace("_", "-") for name in RestoreSettings.__dataclass_fields__]
+    settings = {**RestoreSettings.__dataclass_fields__, **NightlySettings.__dataclass_fields__}
+    options = ["--" + name.replace("_", "-") for name in settings]
     for name in [*OUTCOME_SCHEMA.names, *Recipe.model_fields, *options, *ErrorCode]:
         assert re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", README), f"README does not name {name}"
 
