@@ -40,7 +40,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "canvas": GROUND,
     "route": GROUND | {"engines", "srgb", "windows"},
     "paste": GROUND | {"canvas", "composite", "mask", "srgb", "windows"},
-    "photo": GROUND | {"canvas", "composite", "engines", "figures", "mask", "paste", "route", "thumbs"},
+    "provenance": set(),
+    "photo": GROUND
+    | {"canvas", "composite", "engines", "figures", "mask", "paste", "provenance", "route", "thumbs"},
     "weights": GROUND,
     "estimate": GROUND | {"engines", "photo"},
     "choice": GROUND | {"engines", "route", "weights"},
