@@ -3,6 +3,9 @@
 schema.py      a manifest, read and checked
 committed.py   what OUT holds
 diff.py        the two compared: what to do, and why
+upkeep.py      parts merged, garbage removed
+audit.py       OUT held against its rows
+export.py      current pictures as a table and as a tree
 __main__.py    all of it as commands
-sql.py         how the three speak to DuckDB
+sql.py         how they speak to DuckDB
 """

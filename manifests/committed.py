@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from typing import TypeAlias
@@ -24,6 +24,7 @@ PARTS = ("metadata/run=*/part-*.parquet", "metadata/run=*/compact-*.parquet")
 
 _PARQUET = ds.ParquetFileFormat()
 _FOOTERS_AT_ONCE = 16
+_BATCH = 5_000
 
 
 def committed_rows(store: OutStore) -> ds.Dataset:
@@ -64,10 +65,30 @@ def current_pictures(rows: Rows, columns: Sequence[str] = OUTCOME_SCHEMA.names) 
     return _newest(rows, columns, f"status IN {sql.texts(SUCCESS)}")
 
 
+def current_batches(
+    rows: Rows, columns: Sequence[str] = OUTCOME_SCHEMA.names, condition: str = "true"
+) -> Iterator[pa.Table]:
+    """`current_pictures`, some thousands at a time, so that an archive's rows need not fit into memory.
+
+    Args:
+        condition: SQL of `item_id`: which items.
+    """
+    query = _newest_query(columns, f"status IN {sql.texts(SUCCESS)} AND ({condition})")
+    schema = _nullable(rows, columns)
+    with sql.connection() as con:
+        con.register("committed", rows)
+        for batch in con.sql(query).to_arrow_reader(_BATCH):
+            yield pa.Table.from_batches([batch]).cast(schema)
+
+
 def _newest(rows: Rows, columns: Sequence[str], condition: str) -> pa.Table:
+    return _select(rows, columns, _newest_query(columns, condition))
+
+
+def _newest_query(columns: Sequence[str], condition: str) -> str:
     newest = f"row_id IN (SELECT max(row_id) FROM committed WHERE {condition} GROUP BY item_id)"
     once = _once([*columns, "item_id"], newest)
-    return _select(rows, columns, f"SELECT {sql.names(columns)} FROM ({once}) ORDER BY item_id")
+    return f"SELECT {sql.names(columns)} FROM ({once}) ORDER BY item_id"
 
 
 def _once(columns: Iterable[str], condition: str = "true") -> str:
@@ -76,11 +97,14 @@ def _once(columns: Iterable[str], condition: str = "true") -> str:
 
 
 def _select(rows: Rows, columns: Sequence[str], query: str) -> pa.Table:
-    # Nullable throughout: a part may be older than a column that is required today.
-    schema = pa.schema([rows.schema.field(column).with_nullable(True) for column in columns])
     with sql.connection() as con:
         con.register("committed", rows)
-        return con.sql(query).to_arrow_table().cast(schema)
+        return con.sql(query).to_arrow_table().cast(_nullable(rows, columns))
+
+
+def _nullable(rows: Rows, columns: Iterable[str]) -> pa.Schema:
+    """Nullable throughout: a part may be older than a column that is required today."""
+    return pa.schema([rows.schema.field(column).with_nullable(True) for column in columns])
 
 
 def _is_part(path: str) -> bool:

@@ -16,6 +16,7 @@ route       which engine repairs which damage
 composite   painted windows -> the photo, known pixels bit-identical
 paste       the two before it, over all windows of a photo
 figures     what can be measured of the result
+provenance  what the result says of its own making
 outcome     the photo's metadata row
 thumbs      its small pictures for the report
 photo       the story of one photo: prepare -> paint -> finish

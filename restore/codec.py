@@ -278,13 +278,16 @@ def _harmless(message: str) -> bool:
     return bool(lines) and all("extraneous bytes before marker 0xd9" in line for line in lines)
 
 
-def encode(picture: Picture, output_format: OutputFormat, quality: int) -> Encoded:
+def encode(
+    picture: Picture, output_format: OutputFormat, quality: int, least_xmp: bytes | None = None
+) -> Encoded:
     """A picture as a file.
 
     Args:
         output_format: "source" keeps a lossless source's format; a JPEG or lossy WebP becomes PNG,
             or TIFF when it is CMYK, since encoding it again would change known pixels.
         quality: 1 to 100, for lossy formats; WebP at 100 is lossless.
+        least_xmp: a short packet, written where the picture's own is too long for the format.
 
     Raises:
         ItemError: unsupported_format, when the picture is larger than the format can hold.
@@ -303,7 +306,10 @@ def encode(picture: Picture, output_format: OutputFormat, quality: int) -> Encod
     odd = ("icc",) if form == "png" and fitted.icc and not _has_own_profile(fitted) else ()
     if odd:  # PNG forbids the profile of another colour space, and readers warn of it
         around = replace(around, icc=None)
-    data, homeless = containers.embed(data, form, around, alpha=fitted.mode in _ALPHA)
+    plain, alpha = data, fitted.mode in _ALPHA
+    data, homeless = containers.embed(plain, form, around, alpha)
+    if "xmp" in homeless and least_xmp:
+        data, _ = containers.embed(plain, form, replace(around, xmp=least_xmp), alpha)
     dropped = tuple(dict.fromkeys((*picture.dropped, *changed, *odd, *homeless)))
     return Encoded(data, _EXTENSIONS[form], "exact" if lossless and not changed else "lossy", dropped)
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from restore import canvas, codec, composite, figures, identity
+from restore import canvas, codec, composite, figures, identity, provenance
 from restore import mask as masks
 from restore.engines import Engine, Method, Painted, Sampler, Task, sizes_of
 from restore.errors import ErrorCode, ItemError
@@ -369,8 +369,9 @@ def _finish(photo: Repainted, job: Job) -> Outcome:
     source = codec.decode(_source_bytes(photo), max_megapixels=job.max_megapixels)
     picture = canvas.extended(source, recipe.margins, job.max_megapixels)
     pasted = paste(picture, photo.places, photo.painted, recipe.feather, recipe.margins)
-    restored = replace(picture, pixels=pasted.pixels)
-    encoded = codec.encode(restored, recipe.output_format, recipe.quality)
+    making = _making(photo.facts)
+    restored = _told_of(replace(picture, pixels=pasted.pixels), making)
+    encoded = codec.encode(restored, recipe.output_format, recipe.quality, provenance.packet(making))
     changed = _proven(encoded, picture, restored, pasted.zone, job.max_megapixels)
     measured = _figures(restored, _reference(photo.item, job), pasted.damage, recipe.feather)
     uploading = time.perf_counter()
@@ -391,6 +392,25 @@ def _finish(photo: Repainted, job: Job) -> Outcome:
         thumbs=replace(photo.facts.thumbs, after=thumbnail(restored), damage=damage_overlay(pasted.damage)),
         seconds=replace(photo.facts.seconds, finish=spent, upload=uploaded - uploading),
     )
+
+
+def _making(facts: Outcome) -> provenance.Making:
+    return provenance.Making(
+        engine=facts.engine or "",
+        source_sha256=facts.image_sha256 or "",
+        recipe_hash=facts.recipe_hash,
+        software=f"Silverprint {facts.software_version}",
+    )
+
+
+def _told_of(picture: codec.Picture, making: provenance.Making) -> codec.Picture:
+    """The picture with its making in its XMP. A packet that cannot be edited gives way to one of ours."""
+    if picture.xmp is None:
+        return replace(picture, xmp=provenance.packet(making))
+    try:
+        return replace(picture, xmp=provenance.merged(picture.xmp, making))
+    except ValueError:
+        return replace(picture, xmp=provenance.packet(making), dropped=(*picture.dropped, "xmp"))
 
 
 def _source_bytes(photo: Repainted) -> bytes:

@@ -1,20 +1,34 @@
-"""Amazon S3 and the stores that speak its protocol, through s3fs by S3's own calls. No retries here."""
+"""Amazon S3 and the stores that speak its protocol, through s3fs by S3's own calls.
+
+No retries here but in listings, page by page.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Awaitable
-from datetime import UTC
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from botocore.exceptions import ParamValidationError  # type: ignore[import-untyped]
 
 from restore.disk import Admit, Entry, Fetched
 from restore.objects import ObjectStore, Page, media_type, tag, unnameable
-from restore.retry import PATIENCE, http_status, patience
+from restore.retry import PATIENCE, http_status, patience, retrying
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A multipart upload that was begun and not ended: its parts cost money and no listing shows them."""
+
+    path: str
+    upload_id: str
+    begun: datetime
 
 
 class S3Store(ObjectStore):
@@ -80,6 +94,28 @@ class S3Store(ObjectStore):
             folders=[item["Prefix"] for item in answer.get("CommonPrefixes", ())],
             next=answer["NextContinuationToken"] if answer.get("IsTruncated") else None,
         )
+
+    def uploads(self, folder: str) -> Iterator[Upload]:
+        """Multipart uploads of keys below `folder` that were begun and not ended, page by page."""
+        bucket, _, key = folder.partition("/")
+        prefix, more = f"{key}/" if key else "", {}
+        while True:
+            ask = partial(self._call, "list_multipart_uploads", bucket, Prefix=prefix, **more)
+            answer = retrying(f"s3://{folder}", ask)
+            for item in answer.get("Uploads", ()):
+                begun = item["Initiated"].astimezone(UTC)
+                yield Upload(item["Key"][len(prefix) :], item["UploadId"], begun)
+            if not answer.get("IsTruncated"):
+                return
+            more = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+
+    def abort(self, path: str, upload_id: str) -> None:
+        """Drop the parts of an unfinished upload; one that has ended since is fine."""
+        bucket, _, key = path.partition("/")
+        try:
+            self._call("abort_multipart_upload", bucket, Key=key, UploadId=upload_id)
+        except FileNotFoundError:
+            return
 
     def _put(self, path: str, data: bytes, mode: Literal["create", "overwrite"]) -> None:
         """Write, saying FileExistsError also for stores whose 412 does not name the failed condition."""

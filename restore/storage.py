@@ -31,12 +31,13 @@ from restore.access import (
     resolve,
     scheme_of,
 )
-from restore.connections import CREATE_CONDITIONALLY, filesystem, object_store
+from restore.connections import CREATE_CONDITIONALLY, S3_SCHEMES, filesystem, object_store
 from restore.disk import NOWHERE, DiskStore, Entry, Fetched, Store
 from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.identity import sha256_bytes
 from restore.objects import ObjectStore
 from restore.retry import ATTEMPTS, FULL, cannot_serve, describe, http_status, retrying
+from restore.s3 import S3Store, Upload
 from restore.web import HttpStore
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Entry",
     "Fetched",
     "OutStore",
+    "Upload",
     "arrow_filesystem",
     "fetch",
     "is_local",
@@ -299,6 +301,25 @@ class OutStore:
             for entry in store.walk(folder):
                 yield Entry(above + entry.path, entry.size, entry.version, entry.modified)
 
+    @property
+    def lists_uploads(self) -> bool:
+        """Whether `uploads` can tell of any."""
+        return scheme_of(self.root) in S3_SCHEMES
+
+    def uploads(self) -> Iterator[Upload]:
+        """Uploads below `root` that killed writers left unfinished; none but on S3.
+
+        Azure drops its own after a week, and on Google each output is one request.
+        """
+        with self._refusals():
+            store, root = _writer(self.root)
+            if isinstance(store, S3Store):
+                yield from store.uploads(root)
+
+    def abort(self, upload: Upload) -> None:
+        """Drop an unfinished upload."""
+        self._call(upload.path, lambda store, full: _s3(store).abort(full, upload.upload_id))
+
     def arrow_filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
         """A pyarrow file system and the root's path in it, for Ray Data and pyarrow.parquet."""
         return arrow_filesystem(self.root)
@@ -367,6 +388,11 @@ def _create(store: Store, path: str, data: bytes) -> bytes | None:
         except FileNotFoundError:
             raise BlockingIOError(errno.EAGAIN, "removed while it was read back", path) from None
     return None
+
+
+def _s3(store: Store) -> S3Store:
+    assert isinstance(store, S3Store), "only S3 lists uploads"
+    return store
 
 
 def _admit_any(size: int, version: str) -> None:

@@ -10,6 +10,7 @@ from restore.containers import exif as tags
 from restore.containers.surroundings import Surroundings
 
 _EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
+_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _SEGMENT = 65533  # payload of a segment
 _MOST_SEGMENTS = 10_000  # before the first scan; a profile of 16 MB takes 255
 _FILL = re.compile(rb"\xff+")
@@ -28,6 +29,8 @@ def read(data: bytes) -> Surroundings:
             exif = payload[len(_EXIF) :]
         elif marker == 0xE1 and payload.startswith(_XMP):
             xmp = payload[len(_XMP) :]
+        elif marker == 0xE1 and payload.startswith(_EXTENSION):
+            dropped.append("extended xmp")
         elif marker == 0xE2 and payload.startswith(_ICC) and len(payload) > len(_ICC) + 2:
             parts, profile[payload[12]] = payload[13], payload[14:]
         elif marker == 0xE2 and payload.startswith(b"MPF\0"):
