@@ -98,7 +98,8 @@ class S3Store(ObjectStore):
     def uploads(self, folder: str) -> Iterator[Upload]:
         """Multipart uploads of keys below `folder` that were begun and not ended, page by page."""
         bucket, _, key = folder.partition("/")
-        prefix, more = f"{key}/" if key else "", {}
+        prefix = f"{key}/" if key else ""
+        more: dict[str, str] = {}
         while True:
             ask = partial(self._call, "list_multipart_uploads", bucket, Prefix=prefix, **more)
             answer = retrying(f"s3://{folder}", ask)

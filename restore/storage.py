@@ -23,6 +23,7 @@ import pyarrow.fs
 
 from restore.access import (
     HTTP_SCHEMES,
+    S3_SCHEMES,
     AccessPolicy,
     is_local,
     local_path,
@@ -31,7 +32,7 @@ from restore.access import (
     resolve,
     scheme_of,
 )
-from restore.connections import CREATE_CONDITIONALLY, S3_SCHEMES, filesystem, object_store
+from restore.connections import CREATE_CONDITIONALLY, filesystem, object_store
 from restore.disk import NOWHERE, DiskStore, Entry, Fetched, Store
 from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.identity import sha256_bytes
