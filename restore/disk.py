@@ -152,117 +152,18 @@ class DiskStore:
             linked = [name for name in folders if Path(place, name).is_symlink()]
             folders[:] = [name for name in folders if not (name.startswith(".") or name in linked)]
             for name in (*linked, *names):
-                path = Path(place, name)
                 if name.startswith("."):
                     continue
-                inside = name not in linked and Path(os.path.realpath(path)).is_relative_to(real)
-                relative = _utf8(path.relative_to(folder))
-                if inside and (entry := _entry(path, relative)):
-                    yield entry
-                elif path.is_symlink():
-                    left_out(relative)
-
-    def children(self, folder: str) -> set[str]: ...
-
-
-def require_same(path: str, before: str, after: str) -> None:
-    """Raise `changed_during_run` when a version moved while its object was read."""
-    if before != after:
-        raise ItemError(
-            ErrorCode.CHANGED_DURING_RUN,
-            f"{path} changed while it was read: version {before}, then {after}; run again when it is still",
-        )
-
-
-class DiskStore:
-    """Objects are regular files, named by absolute path; symlinks are followed."""
-
-    def get(self, path: str, admit: Admit) -> Fetched:
-        """Read one file; the version is taken on the open descriptor before and after."""
-        _require_regular(path, Path(path).stat())  # before opening: opening a device can have effects
-        # O_NONBLOCK: should a fifo take the file's place right now, opening must not wait for a writer.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            status = os.fstat(file.fileno())
-            _require_regular(path, status)
-            before = _token(status)
-            admit(status.st_size, before)
-            data = file.read(status.st_size + 1)
-            after = _token(os.fstat(file.fileno()))
-        require_same(path, before, after)
-        require_same(path, f"of {status.st_size} bytes", f"of {len(data)} bytes")
-        return Fetched(data, before)
-
-    def version(self, path: str) -> str | None:
-        """The version of one file; None where there is no regular file."""
-        try:
-            status = Path(path).stat()
-        except OSError as error:
-            if error.errno not in NOWHERE:
-                raise
-            return None
-        return _token(status) if stat.S_ISREG(status.st_mode) else None
-
-    def create(self, path: str, data: bytes) -> None:
-        """Write a file whole or not at all.
-
-        A hard link to a finished file is the one way of POSIX to name it atomically without replacing.
-
-        Raises:
-            FileExistsError: when the name is taken.
-            StorageConfigError: when the file system has no hard links.
-        """
-        temporary = _write_beside(path, data)
-        try:
-            os.link(temporary, path)
-        except OSError as error:
-            if error.errno in _NO_LINKS:
-                raise StorageConfigError(
-                    f"{path}: this file system lacks hard links, which atomic creates need; choose another"
-                ) from error
-            raise
-        finally:
-            temporary.unlink()
-        _sync_folder(temporary.parent)
-
-    def replace(self, path: str, data: bytes) -> None:
-        """Write a file, replacing the one of that name at once."""
-        temporary = _write_beside(path, data)
-        temporary.replace(path)
-        _sync_folder(temporary.parent)
-
-    def remove(self, path: str) -> None:
-        """Remove one file; a missing one is fine."""
-        Path(path).unlink(missing_ok=True)
-
-    def walk(self, folder: str) -> Iterator[Entry]:
-        """All regular files below `folder`, also what killed writers left behind."""
-        for place, _, names in os.walk(folder):
-            for name in names:
                 path = Path(place, name)
-                if entry := _entry(path, str(path.relative_to(folder))):
+                relative, link = _utf8(path.relative_to(folder)), path.is_symlink()
+                inside = not link or (
+                    name not in linked and Path(os.path.realpath(path)).is_relative_to(real)
+                )
+                entry = _entry(path, relative) if inside else None
+                if entry:
                     yield entry
-
-    def photographs(self, folder: str, left_out: Callable[[str], None]) -> Iterator[Entry]:
-        """All regular files below `folder` that may be somebody's photographs; nothing hidden is looked at.
-
-        Args:
-            left_out: told the path of each link that leads out of `folder`, nowhere, or to another folder,
-                by which files would come twice or without end.
-        """
-        real = Path(folder).resolve()
-        for place, folders, names in os.walk(folder, onerror=_raise):
-            hidden = [name for name in folders if name.startswith(".")]
-            linked = [name for name in folders if Path(place, name).is_symlink()]
-            folders[:] = [name for name in folders if name not in {*hidden, *linked}]
-            for name in (*linked, *names):
-                path = Path(place, name)
-                relative = _utf8(path.relative_to(folder))
-                if name.startswith("."):
-                    continue
-                if name in linked or (path.is_symlink() and not path.resolve().is_relative_to(real)):
+                elif link:
                     left_out(relative)
-                elif entry := _entry(path, relative):
-                    yield entry
 
     def children(self, folder: str) -> set[str]:
         """Names of files and folders in `folder`, without those still being written."""
