@@ -75,10 +75,10 @@ def test_rows_hold_what_was_listed_and_pin_it(tmp_path: Path) -> None:
 
 
 def test_masks_among_the_photos(tmp_path: Path) -> None:
-    put(tmp_path / "images", "a.jpg", "a_mask.png", "b.jpg", "c_mask.png")
+    put(tmp_path / "images", "a.jpg", "a_mask.png", "b.jpg", "c_mask.png", "_mask.jpg")
     listed, rows = built(tmp_path)
-    assert masks_of(rows, tmp_path / "images") == {"a": "a_mask.png", "b": None}
-    assert listed.unpaired_images.first == ("b",) and listed.unpaired_masks.first == ("c_mask.png",)
+    assert masks_of(rows, tmp_path / "images") == {"a": "a_mask.png", "b": None, "_mask": None}
+    assert listed.unpaired_images.first == ("_mask", "b") and listed.unpaired_masks.first == ("c_mask.png",)
     same, _ = built(tmp_path, masks=f"{tmp_path}/images/")
     assert same == listed
 
