@@ -1,6 +1,7 @@
 """What is wanted and what is committed, millions of rows at a time.
 
 schema.py      a manifest, read and checked
+listing.py     a manifest built from what a store lists; patterns.py, sidecar.py and probe.py are its parts
 committed.py   what OUT holds
 diff.py        the two compared: what to do, and why
 upkeep.py      parts merged, garbage removed

@@ -5,15 +5,16 @@ Each command is a settings class and a function of it that prints and returns th
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow.compute as pc
 
-from manifests import audit, export, upkeep
+from manifests import audit, export, listing, upkeep
 from manifests.schema import read_manifest
 from restore.command_line import argument, option, parse
 from restore.errors import ItemError, StorageConfigError, SystemicError, UsageError
@@ -177,9 +178,74 @@ def _store(uri: str) -> OutStore:
     return store
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildSettings:
+    """What `build` can be told."""
+
+    images: str = option("the folder of the photos, in any store", metavar="URI")
+    masks: str | None = option(
+        "the folder of their masks; without it they lie among the photos", None, metavar="URI"
+    )
+    out: str = option("the manifest to write or to replace, a .parquet in any store", metavar="FILE")
+    mask_pattern: tuple[str, ...] = option(
+        "masks' paths below their folder, tried in order ({stem}.* and {stem}_mask.*)",
+        (),
+        metavar="PATTERN",
+    )
+    sidecar: str | None = option(
+        "CSV, JSON Lines or Parquet of recipe fields, x_*, priority and reference by item_id",
+        None,
+        metavar="FILE",
+    )
+    exclude: tuple[str, ...] = option("folders that are not listed", (), metavar="URI")
+    probe: bool = option("read every photo and note the size, depth and mode in its header", False)
+    json: bool = option("print what was found as one JSON object", False)
+
+
+def build(settings: BuildSettings) -> int:
+    """A manifest from what a store lists: photos, their masks and versions, and a sidecar's columns."""
+    listed = listing.build(
+        listing.Sources(
+            images=settings.images,
+            masks=settings.masks,
+            patterns=settings.mask_pattern,
+            sidecar=settings.sidecar,
+            exclude=settings.exclude,
+        ),
+        settings.out,
+        probe=settings.probe,
+    )
+    if settings.json:
+        print(json.dumps(asdict(listed), ensure_ascii=False))
+        return 0
+    print(f"{listed.manifest}: {listed.rows} rows of {listed.photos} photos")
+    for name, meaning in FOUND.items():
+        found: listing.Found = getattr(listed, name)
+        if found.count:
+            more = [f"and {found.count - SHOWN} more"] if found.count > SHOWN else []
+            names = "".join(f"\n  {line}" for line in [*found.first[:SHOWN], *more])
+            print(f"warning: {meaning}: {found.count}{names}", file=sys.stderr)
+    return 0
+
+
+SHOWN = 10
+FOUND = {
+    "unpaired_images": "photos without a mask; draw one, or run with --copy-unmasked",
+    "unpaired_masks": "masks without a photo; correct their names or --mask-pattern",
+    "ambiguous": "names left out, since they are claimed twice; rename or remove all but one",
+    "illegal": "photos left out, since their paths can be no item_id; rename them",
+    "other_files": "files that are no photos by their names",
+    "outputs": "files left out, since they are an output store's; keep it elsewhere or pass --exclude",
+    "links": "links left out, since they lead elsewhere; list what they lead to by itself",
+    "unknown_in_sidecar": "ids of the sidecar that are not in the manifest; correct them",
+    "unreadable": "photos whose headers cannot be read; their rows will fail",
+}
+
+
 Command = tuple[type[Any], Callable[[Any], int]]
 
 COMMANDS: dict[str, Command] = {
+    "build": (BuildSettings, build),
     "validate": (ValidateSettings, validate),
     "show": (ShowSettings, show),
     "compact": (CompactSettings, compact),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -154,11 +154,11 @@ def _known(chunk: Chunk, seen: dict[str, None], faults: Faults) -> pa.Table:
         if name.lower() in {other.lower() for other in kept} - {"row"}:
             faults.add_once(f"column {name} comes twice (upper and lower case are the same); rename one")
         elif not _is_known(name):
-            faults.add_once(_unknown(name))
+            faults.add_once(unknown_column(name, [*REQUIRED, *OPTIONAL, *override_kinds(), *RESERVED]))
         elif pa.types.is_nested(column.type):
             faults.add_once(f"column {name} holds {column.type}; write plain values")
         elif name not in UNUSED:
-            kept[name] = _plain(column)
+            kept[name] = plain(column)
         seen[name] = None
     return pa.table(kept)
 
@@ -167,21 +167,21 @@ def _is_known(name: str) -> bool:
     return name in {*REQUIRED, *OPTIONAL, *RESERVED, *override_kinds()} or name.startswith(EXTRA_PREFIX)
 
 
-def _unknown(name: str) -> str:
+def unknown_column(name: str, known: Sequence[str]) -> str:
+    """The fault of a column that is none of `known`."""
     if not name:
         return "a column has no name; give it one or remove it"
     if name.partition(".")[0] in FIXED_AT_LOAD:
         return f"column {name}: a worker fixes this when it loads its models; set it in the recipe instead"
-    known = [*REQUIRED, *OPTIONAL, *override_kinds(), *RESERVED]
     near = get_close_matches(name.lower(), known, n=1)
     hint = f"did you mean {near[0]}?" if near else "columns of your own begin with x_"
     return f"column {name} is not known; {hint}"
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Without the types that DuckDB does not scan or does not write as Python does."""
     if pa.types.is_dictionary(column.type):
-        return _plain(column.cast(column.type.value_type))
+        return plain(column.cast(column.type.value_type))
     if pa.types.is_null(column.type):
         return column.cast(pa.string())
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
@@ -213,7 +213,7 @@ def _normalised(con: duckdb.DuckDBPyConnection, columns: pa.Table, uri: str) -> 
 
 
 def _is_odd(uri: str) -> str:
-    """SQL: whether joining the folder and the URI is not what `_resolved` would do."""
+    """SQL: whether joining the folder and the URI is not what `resolved` would do."""
     path = f"CASE WHEN starts_with({uri}, '/') THEN substr({uri}, 2) ELSE {uri} END"
     odd_path = f"regexp_matches({path}, '(^|/)(\\.|/|$)')"
     with_scheme = f"{uri} ILIKE 'file:%' OR {_may_hold_a_secret(uri)}"
@@ -238,10 +238,10 @@ def _odd_uris(con: duckdb.DuckDBPyConnection, columns: list[str], base: str) -> 
     for column in columns:
         found = con.sql(f"SELECT DISTINCT {column} FROM chunk WHERE {column} <> '' AND {_is_odd(column)}")
         odd.extend(uri for (uri,) in found.fetchall())
-    return _mapping({uri: _resolved(uri, base) for uri in odd})
+    return _mapping({uri: resolved(uri, base) for uri in odd})
 
 
-def _resolved(uri: str, base: str) -> str:
+def resolved(uri: str, base: str) -> str:
     """Absolute, and without the secrets that no plan or row may show; the access rules refuse it still."""
     try:
         return resolve(printable(uri), base)

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -136,13 +137,33 @@ class DiskStore:
         for place, _, names in os.walk(folder):
             for name in names:
                 path = Path(place, name)
-                try:
-                    status = path.stat()
-                except FileNotFoundError:
-                    continue  # removed since it was listed
-                if stat.S_ISREG(status.st_mode):
-                    modified = datetime.fromtimestamp(status.st_mtime, UTC)
-                    yield Entry(str(path.relative_to(folder)), status.st_size, _token(status), modified)
+                if entry := _entry(path, str(path.relative_to(folder))):
+                    yield entry
+
+    def photographs(self, folder: str, left_out: Callable[[str], None]) -> Iterator[Entry]:
+        """All regular files below `folder` that may be somebody's photographs; nothing hidden is looked at.
+
+        Args:
+            left_out: told the path of each link that leads out of `folder`, nowhere, or to another folder,
+                by which files would come twice or without end.
+        """
+        real = os.path.realpath(folder)
+        for place, folders, names in os.walk(folder, onerror=partial(_unlisted, folder)):
+            linked = [name for name in folders if Path(place, name).is_symlink()]
+            folders[:] = [name for name in folders if not (name.startswith(".") or name in linked)]
+            for name in (*linked, *names):
+                if name.startswith("."):
+                    continue
+                path = Path(place, name)
+                relative, link = _utf8(path.relative_to(folder)), path.is_symlink()
+                inside = not link or (
+                    name not in linked and Path(os.path.realpath(path)).is_relative_to(real)
+                )
+                entry = _entry(path, relative) if inside else None
+                if entry:
+                    yield entry
+                elif link:
+                    left_out(relative)
 
     def children(self, folder: str) -> set[str]:
         """Names of files and folders in `folder`, without those still being written."""
@@ -151,6 +172,30 @@ class DiskStore:
         except FileNotFoundError:
             return set()
         return {name for name in names if not name.startswith(TEMPORARY)}
+
+
+def _entry(path: Path, relative: str) -> Entry | None:
+    """What a listing says of one file; None for what is no regular file, or is gone since it was named."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        if error.errno not in NOWHERE:
+            raise
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return Entry(relative, status.st_size, _token(status), datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _utf8(path: Path) -> str:
+    """A path as text; bytes that are no UTF-8 as `\\xff`, which no item_id may hold."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def _unlisted(root: str, error: OSError) -> None:
+    """For `os.walk`, which would pass over a folder that it may not read; one that is gone has no files."""
+    if error.errno not in NOWHERE or error.filename == root:
+        raise error
 
 
 def _token(status: os.stat_result) -> str:

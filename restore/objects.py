@@ -63,14 +63,14 @@ class ObjectStore(ABC):
 
     def walk(self, folder: str) -> Iterator[Entry]:
         """All objects whose keys start with `folder/`; one page at a time is held in memory."""
-        prefix = _prefix(folder)
+        prefix = prefix_of(folder)
         for page in self._pages(folder, delimiter=""):
             for entry in page.entries:
                 yield Entry(entry.path[len(prefix) :], entry.size, entry.version, entry.modified)
 
     def children(self, folder: str) -> set[str]:
         """Names directly below `folder/`."""
-        prefix = _prefix(folder)
+        prefix = prefix_of(folder)
         found: set[str] = set()
         for page in self._pages(folder, delimiter="/"):
             found.update(entry.path[len(prefix) :] for entry in page.entries)
@@ -79,17 +79,21 @@ class ObjectStore(ABC):
 
     def versions_in(self, folder: str) -> Iterator[tuple[str, str]]:
         """Name and version of each object directly below `folder/`, page by page."""
-        prefix = _prefix(folder)
+        prefix = prefix_of(folder)
         for page in self._pages(folder, delimiter="/"):
             for entry in page.entries:
                 yield entry.path[len(prefix) :], entry.version
 
+    def ask(self, bucket: str, prefix: str, delimiter: str, after: str | None) -> Page:
+        """`page`, tried again while the store is away."""
+        call = partial(self.page, bucket, prefix, delimiter, after)
+        return retrying(f"{self.scheme}://{bucket}/{prefix}", call)
+
     def _pages(self, folder: str, delimiter: str) -> Iterator[Page]:
-        bucket, prefix = folder.partition("/")[0], _prefix(folder)
+        bucket, prefix = folder.partition("/")[0], prefix_of(folder)
         after = None
         while True:
-            ask = partial(self.page, bucket, prefix, delimiter, after)
-            page = retrying(f"{self.scheme}://{bucket}/{prefix}", ask)
+            page = self.ask(bucket, prefix, delimiter, after)
             yield page
             after = page.next
             if not after:
@@ -119,6 +123,7 @@ def media_type(path: str) -> str | None:
     return mimetypes.guess_type(path.rpartition("/")[2])[0]
 
 
-def _prefix(folder: str) -> str:
+def prefix_of(folder: str) -> str:
+    """What the keys of everything below `folder` start with."""
     key = folder.partition("/")[2]
     return f"{key}/" if key else ""

@@ -36,6 +36,7 @@ from restore.connections import CREATE_CONDITIONALLY, filesystem, object_store
 from restore.disk import NOWHERE, DiskStore, Entry, Fetched, Store
 from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.identity import sha256_bytes
+from restore.inventory import entries_below
 from restore.objects import ObjectStore
 from restore.retry import ATTEMPTS, FULL, cannot_serve, describe, http_status, retrying
 from restore.s3 import S3Store, Upload
@@ -53,6 +54,7 @@ __all__ = [
     "is_local",
     "local_path",
     "open_input",
+    "photographs",
     "resolve",
     "versions",
 ]
@@ -182,6 +184,41 @@ def _version(uri: str) -> str | None:
         if not isinstance(store, HttpStore):  # one web host that is away is no reason to stop
             raise
     return None  # the photo's own fetch says why in its row
+
+
+def photographs(uri: str, left_out: Callable[[str], None]) -> Iterator[Entry]:
+    """All objects below the folder `uri` that may be somebody's photographs, in no order.
+
+    Object stores are listed page by page, several folders at the same time, and nothing is cached. What
+    is hidden (a segment of its path begins with a dot) is passed over, and so are folders' placeholders.
+
+    Args:
+        uri: absolute.
+        left_out: told the path of each local link that leads out of the folder or to another folder.
+
+    Raises:
+        StorageConfigError: no such bucket or folder, no right to list it, or a store that stays away.
+    """
+    try:
+        if is_local(uri):
+            yield from DiskStore().photographs(local_path(uri), left_out)
+        else:
+            store, path = object_store(uri)
+            for entry in entries_below(store, path.rstrip("/")):
+                if (
+                    not entry.path.startswith(".")
+                    and "/." not in entry.path
+                    and entry.path[-1:] not in {"", "/"}
+                ):
+                    yield entry
+    except (FileNotFoundError, NotADirectoryError):
+        raise StorageConfigError(f"{printable(uri)}: there is no such bucket or folder; correct it") from None
+    except ItemError as error:
+        raise StorageConfigError(f"cannot be listed: {error.message}") from error
+    except OSError as error:
+        raise StorageConfigError(
+            f"{printable(uri)}: cannot be listed ({describe(error)}); grant the job the right to list it"
+        ) from error
 
 
 def arrow_filesystem(uri: str) -> tuple[pyarrow.fs.FileSystem, str]:

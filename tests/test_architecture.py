@@ -19,6 +19,7 @@ PARTS_OF = {
     "connections": "storage",
     "disk": "storage",
     "gcs": "storage",
+    "inventory": "storage",
     "objects": "storage",
     "retry": "storage",
     "s3": "storage",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,29 @@ def test_show_tells_what_a_run_would_read(manifest: Path, capsys: pytest.Capture
     assert "2 rows, 1 without a mask, 0 with a version" in said
     assert "seed, x_box" in said
     assert f"image={manifest.parent}/a.jpg" in said and '{"seed":3}' in said and "b.jpg" not in said
+
+
+def test_build_tells_what_it_found_and_its_manifest_is_valid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.jpg", "a-m.png", "b.tif", *(f"{n}?.jpg" for n in range(12)), "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    out = str(tmp_path / "built.parquet")
+    argv = ["build", "--images", str(tmp_path), "--out", out, "--mask-pattern", "{stem}-m.*"]
+    assert main(argv) == 0
+    said = capsys.readouterr()
+    assert "2 rows of 14 photos" in said.out
+    assert "--copy-unmasked: 1\n  b\n" in said.err
+    assert "rename them: 12\n" in said.err and "and 2 more" in said.err
+    assert main([*argv, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["rows"], found["illegal"]["count"], len(found["illegal"]["first"])) == (2, 12, 12)
+    assert main(["validate", out]) == 0
+
+
+def test_build_refuses_what_cannot_be_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "--images", str(tmp_path), "--out", "m.parquet"]) == 2
+    assert "no photos among 0 files" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("argv", [[], ["restore"]])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import gpu, memory, stock_chain, throughput, work
+from tests.bench import gpu, listing, memory, stock_chain, throughput, work
 
 BENCHES = {
     "throughput": throughput.main,
     "memory": memory.main,
+    "listing": listing.main,
     "stock_chain": stock_chain.main,
     "work": work.main,
     "gpu": gpu.main,
