@@ -20,7 +20,7 @@ from jobs.announce import announce, sum_up
 from jobs.order import Order
 from manifests.committed import committed_rows
 from manifests.diff import Plan
-from manifests.reuse import reused_outcomes
+from manifests.reuse import completed, reused_outcomes
 from restore import flow, identity
 from restore.album import Album
 from restore.errors import EngineError, LeaseHeld, StorageConfigError, SystemicError
@@ -56,7 +56,7 @@ class Run:
         ledger = Ledger(
             order.store, self._lease, self.run_id, extra, order.settings.max_failed, events=self._events
         )
-        path = write_plan(order.store, self.run_id, planned.todo)
+        path = write_plan(order.store, self.run_id, planned.todo.path)
         announce(planned, order, self._events)
         with Album() as album:
             code, message = self._guarded(planned, path, extra, ledger, album)
@@ -112,7 +112,8 @@ class Run:
             )
             total = planned.todo.num_rows + planned.reused.num_rows
             with Progress(total, events=self._events) as progress:
-                return collect(album.watch(stream), ledger, progress.show, self._stop)
+                outcomes = completed(album.watch(stream), planned.todo, committed_rows(order.store))
+                return collect(outcomes, ledger, progress.show, self._stop)
 
     def _report(self, ledger: Ledger, album: Album, record: Mapping[str, Any]) -> str | None:
         """The page of this run. None when it did nothing, when it was told to stop and has no time for

@@ -25,6 +25,9 @@ PLAN_SCHEMA = pa.schema(
         pa.field("work_key", pa.string(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),
         pa.field("attempts", pa.int32(), nullable=False),
+        pa.field("former", pa.string()),
+        pa.field("former_image_sha256", pa.string()),
+        pa.field("former_mask_sha256", pa.string()),
     ]
 )
 """Columns of `OUT/plans/<run_id>.parquet`; the manifest's `x_*` columns follow, all strings."""
@@ -36,7 +39,9 @@ class Item:
 
     `image`, `mask` and `reference` are absolute URIs. A version is the store's own token as listed,
     opaque; a pinned one came with the manifest. `overrides` is canonical JSON of the row's recipe
-    columns. `attempts` counts the earlier runs that failed at this work key.
+    columns. `attempts` counts the earlier runs that failed at this work key. `former` is the row_id of
+    the current picture if it was made the same way from inputs of other versions; the inputs' sha256
+    were those.
     """
 
     item_id: str
@@ -51,6 +56,9 @@ class Item:
     reference: str | None = None
     overrides: str = "{}"
     attempts: int = 0
+    former: str | None = None
+    former_image_sha256: str | None = None
+    former_mask_sha256: str | None = None
     extra: Mapping[str, str | None] = field(default_factory=dict)
 
     @classmethod

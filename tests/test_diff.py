@@ -22,6 +22,7 @@ from restore.outcome import OUTCOME_SCHEMA
 CON = duckdb.connect()
 ENGINES = {"auto": "hash-classical", "telea": "hash-classical", "ns": "hash-ns"}
 WANTED = pa.schema([pa.field("row", pa.int64()), *PLAN_SCHEMA, pa.field("priority", pa.float64())])
+PLANNED = {"work_key", "reason", "attempts", "former", "former_image_sha256", "former_mask_sha256"}
 TEXT = (
     st.none()
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -36,7 +37,7 @@ def row(item_id: str = "a", **values: Any) -> dict[str, Any]:
 
 
 def manifest(*rows: Mapping[str, Any], extra: tuple[str, ...] = ()) -> pa.Table:
-    schema = pa.schema([f for f in WANTED if f.name not in {"work_key", "reason", "attempts"}])
+    schema = pa.schema([f for f in WANTED if f.name not in PLANNED])
     schema = pa.schema([*schema, *(pa.field(name, pa.string()) for name in extra)])
     numbered = [{**values, "row": number} for number, values in enumerate(rows, start=2)]
     return pa.Table.from_pylist(numbered, schema=schema)
@@ -168,7 +169,7 @@ def test_bad_photos_wait_for_a_change_or_the_order_to_retry() -> None:
     log.add(row(), code="mask_full")
     assert reason(log, row()) == "failed_before"
     result = planned(manifest(row()), log, retry_failed=True)
-    assert result.todo.select(["reason", "attempts"]).to_pylist() == [
+    assert result.todo.to_table().select(["reason", "attempts"]).to_pylist() == [
         {"reason": "retry_failed", "attempts": 2}
     ]
 
@@ -178,7 +179,7 @@ def test_going_back_to_an_earlier_recipe_reuses() -> None:
     first = log.add(row(), recipe="r1")
     log.add(row(), recipe="r2")
     result = planned(manifest(row(x_box="7"), extra=("x_box",)), log, recipe="r1")
-    assert result.counts == {"reused": 1} and len(result.todo) == 0
+    assert result.counts == {"reused": 1} and result.todo.num_rows == 0
     (reused,) = result.reused.to_pylist()
     assert (reused["reused_from"], reused["work_key"], reused["x_box"]) == (first, key(row()), "7")
     log.add(row(), recipe="r1", reused_from=first)
@@ -194,16 +195,16 @@ def test_rows_that_come_twice_count_once() -> None:
     log.rows *= 2
     result = planned(manifest(row(), row("b")), log)
     assert result.counts == {"retry": 1, "reused": 1}
-    assert (len(result.todo), len(result.reused), result.todo["attempts"].to_pylist()) == (1, 1, [1])
+    assert (result.todo.num_rows, result.reused.num_rows, result.todo.to_table()["attempts"].to_pylist()) == (1, 1, [1])
 
 
 def test_engine_overrides_have_their_own_hash() -> None:
     named = [row("a", overrides='{"engine":"ns"}'), row("b", overrides='{"engine":"ostrich"}'), row("c")]
-    todo = planned(manifest(*named), Log()).todo
+    todo = planned(manifest(*named), Log()).todo.to_table()
     hashes = ["hash-ns", "ostrich", "hash-classical"]
     assert todo["work_key"].to_pylist() == [key(r, engine=e) for r, e in zip(named, hashes, strict=True)]
     prompt = row(overrides=overrides_json({"prompt": 'an "engine":"ns" in steam'}))
-    assert planned(manifest(prompt), Log()).todo["work_key"].to_pylist() == [key(prompt)]
+    assert planned(manifest(prompt), Log()).todo.to_table()["work_key"].to_pylist() == [key(prompt)]
 
 
 def test_order_and_limit() -> None:
@@ -211,13 +212,13 @@ def test_order_and_limit() -> None:
     log = Log()
     log.add(row("4"))
     result = planned(manifest(*rows), log, limit=3)
-    assert result.todo["item_id"].to_pylist() == ["2", "1", "0"]
+    assert result.todo.to_table()["item_id"].to_pylist() == ["2", "1", "0"]
     assert result.counts == {"new": 3, "done": 1, "over_limit": 1}
     assert planned(manifest(*rows), log, limit=0).counts == {"done": 1, "over_limit": 4}
 
 
 def test_plan_rows_become_items() -> None:
-    todo = planned(manifest(row(x_a="1"), extra=("x_a",)), Log()).todo
+    todo = planned(manifest(row(x_a="1"), extra=("x_a",)), Log()).todo.to_table()
     assert todo.schema == pa.schema([*PLAN_SCHEMA, pa.field("x_a", pa.string())])
     (item,) = map(Item.from_row, todo.to_pylist())
     assert item == Item("a", "/in/a.tif", key(row()), **{**ITEM, "extra": {"x_a": "1"}})
@@ -228,7 +229,7 @@ ITEM: dict[str, Any] = {"image_version": "i1", "mask": "/in/m.png", "mask_versio
 
 def test_an_empty_manifest_plans_nothing() -> None:
     result = planned(manifest(), Log())
-    assert (len(result.todo), len(result.reused), dict(result.counts)) == (0, 0, {})
+    assert (result.todo.num_rows, result.reused.num_rows, dict(result.counts)) == (0, 0, {})
 
 
 VALUES = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.floats(
@@ -279,7 +280,7 @@ def test_what_was_done_is_never_planned_again(runs: list[tuple[list[dict[str, An
             log.add(values, code=code, recipe=recipe, engine_hash=engine)
             assert log.rows[-1]["work_key"] == values["work_key"]
         again = planned(manifest(*rows), log, recipe=recipe)
-        assert len(again.todo) == len(again.reused) == 0
+        assert again.todo.num_rows == again.reused.num_rows == 0
 
 
 def test_two_hundred_thousand_rows_take_seconds() -> None:
@@ -291,7 +292,7 @@ def test_two_hundred_thousand_rows_take_seconds() -> None:
         FROM range({rows}) AS t(i)""").to_arrow_table()
     log = Log()
     log.add(row())
-    first = planned(wanted, log).todo
+    first = planned(wanted, log).todo.to_table()
     assert len(first) == rows
     done = {
         "row_id": first["item_id"],
@@ -301,7 +302,7 @@ def test_two_hundred_thousand_rows_take_seconds() -> None:
     same = ("item_id", "work_key", "image_version", "mask_version", "overrides")
     done |= {name: first[name] for name in same}
     done |= {"engine_hash": pa.repeat("hash-classical", rows), "pipeline_version": pa.repeat(1, rows)}
-    done["error_code"] = pa.nulls(rows, pa.string())
+    done |= dict.fromkeys(("error_code", "image_sha256", "mask_sha256"), pa.nulls(rows, pa.string()))
     began = time.monotonic()
     counts = plan(wanted, pa.table(done), recipe_hash="r1", engine_hashes=ENGINES, engine="auto").counts
     assert counts == {"done": rows}
