@@ -3,6 +3,10 @@
 schema.py      a manifest, read and checked
 committed.py   what OUT holds
 diff.py        the two compared: what to do, and why
+compare.py     the same for people, and as a manifest; two manifests compared
+removed.py     what the archive shows and the manifest no longer names
+reuse.py       rows for pictures that are there already
 __main__.py    all of it as commands
-sql.py         how the three speak to DuckDB
+spool.py       rows in a file of their own, where they may be too many for memory
+sql.py         how all of them speak to DuckDB
 """

@@ -258,7 +258,8 @@ def _counts(con: duckdb.DuckDBPyConnection, todo: Spooled) -> dict[str, int]:
 def _first(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     found = con.sql(f"""
         WITH first AS (
-            SELECT reason, unnest(min(row, {FIRST})) AS row FROM decided WHERE reason <> '{DONE}' GROUP BY reason
+            SELECT reason, unnest(min(row, {FIRST})) AS row FROM decided
+            WHERE reason <> '{DONE}' GROUP BY reason
         )
         SELECT reason, list(item_id ORDER BY row) FROM first JOIN manifest USING (row) GROUP BY reason
     """)

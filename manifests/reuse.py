@@ -17,7 +17,16 @@ from restore.item import EXTRA_PREFIX
 from restore.outcome import OUTCOME_SCHEMA, SET_AT_COMMIT, TOUCHED
 
 _FROM_RUN = ("run_id", "started_at", "software_version")
-_FROM_PLAN = ("item_id", "image", "image_version", "mask", "mask_version", "work_key", "reason", "reused_from")
+_FROM_PLAN = (
+    "item_id",
+    "image",
+    "image_version",
+    "mask",
+    "mask_version",
+    "work_key",
+    "reason",
+    "reused_from",
+)
 _FROM_READING = (*_FROM_RUN, *_FROM_PLAN, "attempts", "seconds")
 """What the outcome of a touched photo says itself; all else is its former row's."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Mapping
 from itertools import count
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifests.diff import Plan, plan
+from manifests.diff import Plan, named_engines, plan
 from manifests.diff import work_key as sql_work_key
 from restore.identity import PIPELINE_VERSION, overrides_json, work_key
 from restore.item import PLAN_SCHEMA, Item
@@ -195,7 +196,50 @@ def test_rows_that_come_twice_count_once() -> None:
     log.rows *= 2
     result = planned(manifest(row(), row("b")), log)
     assert result.counts == {"retry": 1, "reused": 1}
-    assert (result.todo.num_rows, result.reused.num_rows, result.todo.to_table()["attempts"].to_pylist()) == (1, 1, [1])
+    assert (result.todo.num_rows, result.reused.num_rows, result.todo.to_table()["attempts"].to_pylist()) == (
+        1,
+        1,
+        [1],
+    )
+
+
+SHA = {"image_sha256": "a" * 64, "mask_sha256": None}
+
+
+def former(log: Log, values: Mapping[str, Any], **more: Any) -> tuple[Any, ...]:
+    (item,) = planned(manifest(values), log, **more).todo.to_pylist()
+    return item["former"], item["former_image_sha256"], item["former_mask_sha256"]
+
+
+def test_a_photo_with_new_versions_only_is_told_what_it_was() -> None:
+    log = Log()
+    log.add(row(image_version="i0"), **SHA)
+    current = log.add(row(image_version="i1"), **SHA)
+    new = row(image_version="i2", mask_version="m2")
+    assert former(log, new) == (current, "a" * 64, None)
+    assert former(log, new, recipe="r2") == (None, None, None)
+    assert former(log, {**new, "overrides": '{"seed":1}'}) == (None, None, None)
+    assert former(log, {**new, "overrides": '{"engine":"ns"}'}) == (None, None, None)
+    log.add(new, code="changed_during_run")
+    assert reason(log, new) == "retry" and former(log, new)[0] == current
+    log.rows[1]["pipeline_version"] = PIPELINE_VERSION - 1
+    assert former(log, new) == (None, None, None), "the current picture counts, and no earlier one"
+
+
+def test_a_touched_photo_is_done() -> None:
+    log = Log()
+    old = log.add(row(), **SHA)
+    log.add(row(image_version="i2"), reason="touched", reused_from=old, **SHA)
+    assert reason(log, row(image_version="i2")) == "done"
+    assert reason(log, row()) == "reused"
+
+
+def test_the_first_of_each_reason_are_named() -> None:
+    log = Log()
+    log.add(row("5"))
+    log.add(row("6"), code="mask_full")
+    first = planned(manifest(*(row(str(n)) for n in range(20))), log).first
+    assert first == {"failed_before": ["6"], "new": [str(n) for n in (*range(5), *range(7, 12))]}
 
 
 def test_engine_overrides_have_their_own_hash() -> None:
@@ -225,6 +269,21 @@ def test_plan_rows_become_items() -> None:
 
 
 ITEM: dict[str, Any] = {"image_version": "i1", "mask": "/in/m.png", "mask_version": "m1"}
+
+
+def test_engines_that_rows_name_are_found() -> None:
+    rows = ['{"engine":"ns"}', "{}", '{"prompt":"an \\"engine\\":\\"x\\""}', '{"engine":"ostrich","seed":1}']
+    table = manifest(*(row(str(n), overrides=text) for n, text in enumerate(rows)))
+    assert named_engines(table) == {"ns", "ostrich"}
+
+
+def test_a_plans_files_go_with_it() -> None:
+    result = planned(manifest(row()), Log())
+    path = result.todo.path
+    assert path.exists()
+    del result
+    gc.collect()
+    assert not path.exists()
 
 
 def test_an_empty_manifest_plans_nothing() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -104,6 +105,24 @@ def test_a_photo_is_restored_and_its_row_tells_all(inputs: Path, job: photo.Job)
     assert outcome.windows and outcome.seconds.finish > 0 and outcome.attempts == 1
     small = [Image.open(io.BytesIO(one)).size for one in (outcome.thumbs.before, outcome.thumbs.after) if one]
     assert small == [(480, 480)] * 2 and outcome.thumbs.damage is not None
+
+
+def test_the_same_bytes_under_a_new_version_are_not_painted_again(inputs: Path, job: photo.Job) -> None:
+    image, mask = save(inputs / "a.png", data.astronaut()), save(inputs / "m.png", scratch((512, 512)))
+    first = restore(Item("a", image, KEY, mask=mask), job)
+    told: dict[str, Any] = {
+        "mask": mask,
+        "former": "row",
+        "former_image_sha256": first.image_sha256,
+        "former_mask_sha256": first.mask_sha256,
+    }
+    again = photo.prepare(Item("a", image, KEY, reason="image_changed", **told), job)
+    assert isinstance(again, Outcome)
+    assert (again.reason, again.reused_from, again.work_key) == ("touched", "row", KEY)
+    assert again.image_version == first.image_version and again.seconds.fetch > 0 and again.width is None
+    for other in ("former", "former_image_sha256", "former_mask_sha256"):
+        changed = photo.prepare(Item("a", image, KEY, **{**told, other: None}), job)
+        assert isinstance(changed, photo.Prepared), f"another {other} is another photo"
 
 
 def test_a_16_bit_gray_tiff_stays_one(inputs: Path, job: photo.Job) -> None:

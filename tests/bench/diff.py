@@ -138,7 +138,9 @@ def main() -> None:
     times: dict[str, list[float]] = {}
     for millions in MILLIONS:
         with tempfile.TemporaryDirectory() as name:
-            subprocess.run([sys.executable, "-m", __spec__.name, "make", name + "/x", str(millions)], check=True)
+            subprocess.run(
+                [sys.executable, "-m", __spec__.name, "make", name + "/x", str(millions)], check=True
+            )
             for case in (*CASES, "bare"):
                 command = [sys.executable, "-m", __spec__.name, case, name + "/x"]
                 found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
@@ -149,7 +151,8 @@ def main() -> None:
                     flush=True,
                 )
     for case, per_million in times.items():
-        print(f"{case}: a row of {MILLIONS[-1]} million takes {per_million[-1] / per_million[0]:.2f} of one of 1")
+        ratio = per_million[-1] / per_million[0]
+        print(f"{case}: a row of {MILLIONS[-1]} million takes {ratio:.2f} of one of {MILLIONS[0]}")
 
 
 if __name__ == "__main__":
