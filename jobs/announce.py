@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import pyarrow as pa
-
 from jobs.order import Order
 from manifests.diff import Plan
 from restore.engines import sizes_of
@@ -41,7 +39,7 @@ def foretell(planned: Plan, order: Order) -> None:
     """Say, where a GPU is to paint, about what that takes."""
     if any(sizes_of(method) for method in order.choice.methods):
         photos = planned.todo.num_rows
-        rows = planned.todo.take(pa.array(sample(photos), pa.int64()))
+        rows = planned.todo.take(sample(photos))
         some = [Item.from_row(row) for row in rows.to_pylist()]
         print(estimate(some, photos, order.job("dry run")).text(), file=order.people)
 

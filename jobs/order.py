@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import TextIO
-
-import pyarrow as pa
 
 from cluster.profiles import PROFILES, Profile
 from jobs.settings import RestoreSettings
 from manifests.committed import committed_rows
-from manifests.diff import Plan, plan
-from manifests.schema import fill_versions, read_manifest
+from manifests.diff import Plan, named_engines, plan
+from manifests.schema import fill_versions, input_policy, read_manifest
+from manifests.spool import Spooled
 from restore import identity
 from restore.choice import Choice, choose
 from restore.engines import EngineConfig
 from restore.events import Events
 from restore.photo import Job
 from restore.recipe import Recipe, read_recipe
-from restore.storage import AccessPolicy, OutStore, is_local, local_path
+from restore.storage import AccessPolicy, OutStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,7 @@ class Order:
     recipe: Recipe
     profile: Profile
     choice: Choice
-    wanted: pa.Table
+    wanted: Spooled
     access: AccessPolicy
     store: OutStore
 
@@ -84,22 +81,21 @@ def read_order(settings: RestoreSettings) -> Order:
     """
     profile = PROFILES[settings.profile]
     recipe = read_recipe(settings.recipe, settings.set)
-    access = AccessPolicy(_roots(settings), settings.allow_http)
-    manifest = read_manifest(settings.manifest)
+    access = input_policy(settings.manifest, settings.allow_root, settings.allow_http)
+    wanted = fill_versions(read_manifest(settings.manifest), access)
     return Order(
         settings=settings,
         recipe=recipe,
         profile=profile,
-        choice=_choice(settings, profile, recipe, manifest.table),
-        wanted=fill_versions(manifest, access),
+        choice=_choice(settings, profile, recipe, named_engines(wanted)),
+        wanted=wanted,
         access=access,
         store=OutStore.open(settings.output),
     )
 
 
-def _choice(settings: RestoreSettings, profile: Profile, recipe: Recipe, manifest: pa.Table) -> Choice:
+def _choice(settings: RestoreSettings, profile: Profile, recipe: Recipe, named: set[str]) -> Choice:
     """The engines that the recipe and any row of the manifest ask for."""
-    overrides = pa.compute.unique(manifest["overrides"]).to_pylist()
     config = EngineConfig(
         device=profile.device,
         dtype=recipe.dtype,
@@ -107,11 +103,4 @@ def _choice(settings: RestoreSettings, profile: Profile, recipe: Recipe, manifes
         compile=recipe.compile,
         batch=settings.batch_size or profile.batch_size,
     )
-    named = {json.loads(text).get("engine", recipe.engine) for text in overrides}
     return choose(named, profile.auto, recipe, config)
-
-
-def _roots(settings: RestoreSettings) -> tuple[str, ...]:
-    """Folders that local inputs may lie in: the manifest's own, and those that were allowed."""
-    own = [Path(local_path(settings.manifest)).parent] if is_local(settings.manifest) else []
-    return tuple(str(folder.resolve()) for folder in [*own, *map(Path, settings.allow_root)])

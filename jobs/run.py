@@ -22,7 +22,7 @@ from jobs.announce import announce, sum_up
 from jobs.order import Order
 from manifests.committed import committed_rows
 from manifests.diff import Plan
-from manifests.reuse import Teller, retold, reused_outcomes
+from manifests.reuse import completed, reused_outcomes
 from restore import flow, identity
 from restore.album import Album
 from restore.errors import EngineError, LeaseHeld, StorageConfigError, SystemicError
@@ -73,7 +73,6 @@ class Run:
         self._began = datetime.now(UTC)
         self.run_id = f"{self._began:%Y%m%dT%H%M%SZ}-{lease.epoch:06d}"
         self._events = order.events(self.run_id)
-        self._teller = Teller(self.run_id, self._began, version("silverprint"))
 
     def execute(self) -> dict[str, Any]:
         """Do what the plan says. Returns the run record, `exit_code` in it."""
@@ -83,7 +82,7 @@ class Run:
         ledger = Ledger(
             order.store, self._lease, self.run_id, extra, order.settings.max_failed, events=self._events
         )
-        path = write_plan(order.store, self.run_id, planned.todo)
+        path = write_plan(order.store, self.run_id, planned.todo.path)
         announce(planned, order, self._events)
         with Album() as album:
             verdict, code, message = self._guarded(planned, path, extra, ledger, album)
@@ -125,7 +124,13 @@ class Run:
     def _reuse(self, planned: Plan, ledger: Ledger) -> None:
         """Rows for pictures that an earlier run has made: no painting."""
         if planned.reused.num_rows:
-            rows = reused_outcomes(planned.reused, committed_rows(self._order.store), self._teller)
+            rows = reused_outcomes(
+                planned.reused,
+                committed_rows(self._order.store),
+                run_id=self.run_id,
+                started_at=self._began,
+                software_version=version("silverprint"),
+            )
             for batch in rows.to_batches(max_chunksize=10_000):
                 ledger.add(pa.Table.from_batches([batch]))
             ledger.commit()
@@ -139,9 +144,8 @@ class Run:
             )
             total = planned.todo.num_rows + planned.reused.num_rows
             with Progress(total, events=self._events) as progress:
-                stream = retold(stream, committed_rows(order.store), self._teller)
-                watched = album.watch(stream)
-                return collect(watched, ledger, progress.show, self._stop, self._terms.deadline)
+                outcomes = completed(album.watch(stream), planned.todo, committed_rows(order.store))
+                return collect(outcomes, ledger, progress.show, self._stop, self._terms.deadline)
 
     def _report(self, ledger: Ledger, album: Album, record: Mapping[str, Any]) -> str | None:
         """The page of this run. None when it did nothing, when it was told to stop and has no time for

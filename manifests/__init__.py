@@ -7,6 +7,10 @@ diff.py        the two compared: what to do, and why
 upkeep.py      parts merged, garbage removed
 audit.py       OUT held against its rows
 export.py      current pictures as a table and as a tree
+compare.py     the same for people, and as a manifest; two manifests compared
+removed.py     what the archive shows and the manifest no longer names
+reuse.py       rows for pictures that are there already
 __main__.py    all of it as commands
-sql.py         how they speak to DuckDB
+spool.py       rows in a file of their own, where they may be too many for memory
+sql.py         how all of them speak to DuckDB
 """

@@ -14,11 +14,19 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from cluster.profiles import PROFILES
 from manifests import audit, export, listing, upkeep
-from manifests.schema import read_manifest
+from manifests.committed import Rows, committed_rows
+from manifests.compare import Changes, against_store, between, write_todo
+from manifests.diff import named_engines, plan
+from manifests.schema import Manifest, fill_versions, input_policy, read_manifest
+from restore.choice import choose
 from restore.command_line import argument, option, parse
+from restore.engines import EngineConfig
 from restore.errors import ItemError, StorageConfigError, SystemicError, UsageError
+from restore.identity import recipe_hash
 from restore.lease import take
+from restore.recipe import read_recipe
 from restore.storage import OutStore
 
 DIFFERS = 3
@@ -242,10 +250,69 @@ FOUND = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiffSettings:
+    """What `diff` can be told."""
+
+    manifests: tuple[str, ...] = argument("a manifest, or the older of two and the newer", metavar="MANIFEST")
+    store: str | None = option("compare one manifest with this output store", None, metavar="URI")
+    recipe: str | None = option("recipe in TOML", None, metavar="FILE")
+    set: tuple[str, ...] = option("override a recipe setting", (), metavar="NAME=VALUE")
+    profile: str = option("whose engines are meant", "local", choices=tuple(PROFILES))
+    retry_failed: bool = option("count what failed in earlier runs as to be done", False)
+    copy_unmasked: bool = option("count photos whose row names no mask as to be copied", False)
+    allow_root: tuple[str, ...] = option("folder that local inputs may lie in", (), metavar="DIR")
+    allow_http: bool = option("read inputs from http(s) too", False)
+    json: bool = option("print one JSON object", False)
+    out: str | None = option("write what is to be done as a manifest", None, metavar="FILE.parquet")
+
+    def __post_init__(self) -> None:
+        """Raises UsageError unless there are two things to compare."""
+        if len(self.manifests) != (1 if self.store else 2):
+            raise UsageError("diff takes two manifests, or one and --store; name the manifests first")
+
+
+def diff(settings: DiffSettings) -> int:
+    """Two manifests compared, or a manifest with what a store holds: what is to be done, and why."""
+    changes, manifest, wanted = _against_store(settings) if settings.store else _between(settings)
+    if settings.out:
+        write_todo(changes, manifest, wanted, settings.out)
+    compared = {"manifests": list(settings.manifests), "store": settings.store}
+    summary = {**compared, **changes.summary()}
+    print(json.dumps(summary, ensure_ascii=False) if settings.json else changes.text())
+    return 0
+
+
+def _between(settings: DiffSettings) -> tuple[Changes, Manifest, Rows]:
+    old, new = map(read_manifest, settings.manifests)
+    return between(old.table, new.table), new, new.table
+
+
+def _against_store(settings: DiffSettings) -> tuple[Changes, Manifest, Rows]:
+    (uri,) = settings.manifests
+    recipe = read_recipe(settings.recipe, settings.set)
+    manifest = read_manifest(uri)
+    wanted = fill_versions(manifest, input_policy(uri, settings.allow_root, settings.allow_http))
+    auto = PROFILES[settings.profile].auto
+    choice = choose(named_engines(wanted), auto, recipe, EngineConfig(dtype=recipe.dtype))
+    committed = committed_rows(OutStore.open(settings.store or ""))
+    planned = plan(
+        wanted,
+        committed,
+        recipe_hash=recipe_hash(recipe),
+        engine_hashes=choice.hashes,
+        engine=recipe.engine,
+        retry_failed=settings.retry_failed,
+        copy_unmasked=settings.copy_unmasked,
+    )
+    return against_store(planned, wanted, committed), manifest, wanted
+
+
 Command = tuple[type[Any], Callable[[Any], int]]
 
 COMMANDS: dict[str, Command] = {
     "build": (BuildSettings, build),
+    "diff": (DiffSettings, diff),
     "validate": (ValidateSettings, validate),
     "show": (ShowSettings, show),
     "compact": (CompactSettings, compact),

@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from manifests import sql
+from manifests.spool import Spooled, register
 from restore.errors import StorageConfigError
 from restore.item import EXTRA_PREFIX
 from restore.outcome import OUTCOME_SCHEMA, outcome_schema
 from restore.storage import OutStore
 
-Rows: TypeAlias = pa.Table | ds.Dataset
+Rows: TypeAlias = pa.Table | ds.Dataset | Spooled
 """Rows in memory, or rows that are read from storage each time they are scanned."""
 
 SUCCESS = ("restored", "copied")
@@ -98,7 +99,7 @@ def _once(columns: Iterable[str], condition: str = "true") -> str:
 
 def _select(rows: Rows, columns: Sequence[str], query: str) -> pa.Table:
     with sql.connection() as con:
-        con.register("committed", rows)
+        register(con, "committed", rows)
         return con.sql(query).to_arrow_table().cast(_nullable(rows, columns))
 
 

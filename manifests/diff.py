@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from manifests import sql
 from manifests.committed import SUCCESS, Rows
+from manifests.spool import Spooled, register, spool
 from restore.errors import ErrorCode
 from restore.identity import PIPELINE_VERSION
 from restore.item import EXTRA_PREFIX, PLAN_SCHEMA
@@ -23,21 +24,30 @@ RETRIED_ONCE = (ErrorCode.WORKER_CRASHED, ErrorCode.TIMED_OUT)
 DONE, REUSED, FAILED_BEFORE, OVER_LIMIT = "done", "reused", "failed_before", "over_limit"
 NOT_PAINTED = (DONE, REUSED, FAILED_BEFORE)
 
+FIRST = 10
+"""So many rows of each reason are named."""
+
+NAMES_ENGINE = "contains(overrides, '\"engine\":')"  # or a prompt has these words; parsing JSON is dear
+NAMED_ENGINE = "json_extract_string(overrides, '$.engine')"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a run sets out to do.
 
     Attributes:
-        todo: rows to restore, of `PLAN_SCHEMA` and the manifest's `x_*`, in the order to do them.
+        todo: rows to restore, of `PLAN_SCHEMA` and the manifest's `x_*`, in the order to do them. One
+            whose inputs have new versions only is named its `former` row: its bytes may be the same.
         reused: rows whose picture an earlier row has, though the item's current picture is another;
             columns as `todo` and `reused_from`, the `row_id` of that earlier row.
         counts: manifest rows per reason, those that are skipped among them.
+        first: for each reason but `done`, the ids of its first rows in the manifest.
     """
 
-    todo: pa.Table
-    reused: pa.Table
+    todo: Spooled
+    reused: Spooled
     counts: Mapping[str, int]
+    first: Mapping[str, Sequence[str]]
 
 
 def plan(
@@ -64,13 +74,22 @@ def plan(
     """
     extra = [name for name in wanted.schema.names if name.startswith(EXTRA_PREFIX)]
     with sql.connection() as con:
-        con.register("manifest", wanted)
-        con.register("committed", committed)
+        register(con, "manifest", wanted)
+        register(con, "committed", committed)
         con.execute(_open_rows(recipe_hash, _engine_hash(engine_hashes, engine)))
         con.execute(HISTORY)
         con.execute(_decided(retry_failed, copy_unmasked))
+        con.execute(FORMER)
         todo = _todo(con, extra, limit)
-        return Plan(todo, _reused(con, extra), _counts(con, todo))
+        return Plan(todo, _reused(con, extra), _counts(con, todo), _first(con))
+
+
+def named_engines(wanted: Rows) -> set[str]:
+    """The engines that rows of a manifest name for themselves."""
+    with sql.connection() as con:
+        register(con, "manifest", wanted)
+        found = con.sql(f"SELECT DISTINCT {NAMED_ENGINE} FROM manifest WHERE {NAMES_ENGINE}")
+        return {name for (name,) in found.fetchall() if name is not None}
 
 
 def work_key() -> str:
@@ -88,11 +107,10 @@ def work_key() -> str:
 def _engine_hash(hashes: Mapping[str, str], engine: str) -> str:
     """SQL: the hash of the engine that a row names, else of the recipe's. An unknown name stands for
     itself: that row fails as `invalid_row`, and must do so under a key of its own."""
-    named = "json_extract_string(overrides, '$.engine')"
     cases = " ".join(f"WHEN {sql.text(name)} THEN {sql.text(value)}" for name, value in hashes.items())
     return (
-        f"(CASE WHEN NOT contains(overrides, '\"engine\":') OR {named} IS NULL "
-        f"THEN {sql.text(hashes[engine])} ELSE CASE {named} {cases} ELSE {named} END END)"
+        f"(CASE WHEN NOT {NAMES_ENGINE} OR {NAMED_ENGINE} IS NULL "
+        f"THEN {sql.text(hashes[engine])} ELSE CASE {NAMED_ENGINE} {cases} ELSE {NAMED_ENGINE} END END)"
     )
 
 
@@ -128,10 +146,9 @@ HISTORY = f"""
     CREATE TEMP TABLE history AS
     SELECT row, row_id, status IN {sql.texts(SUCCESS)} AS success, error_code,
         past.work_key = open.work_key AS same,
-        success AND past.recipe_hash = open.recipe_hash AND past.overrides = open.overrides
-            AND past.pipeline_version = open.pipeline_version
-            AND past.engine_hash IS NOT DISTINCT FROM open.engine_hash AS alike,
-        if(alike, {{'row': row_id, 'image': past.image_sha256, 'mask': past.mask_sha256}}, NULL) AS made_of,
+        past.recipe_hash = open.recipe_hash AND past.overrides = open.overrides
+            AND past.engine_hash IS NOT DISTINCT FROM open.engine_hash
+            AND past.pipeline_version = open.pipeline_version AS made_alike,
         CASE
             WHEN past.image_version IS DISTINCT FROM open.image_version THEN 'image_changed'
             WHEN past.mask_version IS DISTINCT FROM open.mask_version THEN 'mask_changed'
@@ -153,17 +170,15 @@ def _decided(retry_failed: bool, copy_unmasked: bool) -> str:
             SELECT row,
                 max(row_id) FILTER (same AND success) AS reused_from,
                 max(row_id) FILTER (success) AS current,
+                arg_max(made_alike, row_id) FILTER (success) AS made_alike,
                 count(DISTINCT row_id) FILTER (same AND NOT success) AS failures,
                 count(DISTINCT row_id) FILTER (same AND error_code IN {sql.texts(RETRIED_ONCE)}) AS crashes,
                 arg_max(error_code, row_id) FILTER (same AND NOT success) AS last_code,
-                arg_max(difference, row_id) AS difference,
-                arg_max(made_of, row_id) FILTER (alike) AS made_of
+                arg_max(difference, row_id) AS difference
             FROM history GROUP BY row
         )
         SELECT row, work_key, reused_from, coalesce(failures, 0) AS attempts,
-            made_of.row AS former,
-            made_of.image AS former_image_sha256,
-            made_of.mask AS former_mask_sha256,
+            if(made_alike AND reused_from IS NULL, current, NULL) AS former,
             CASE
                 WHEN reused_from = current THEN '{DONE}'
                 WHEN reused_from IS NOT NULL THEN '{REUSED}'
@@ -190,38 +205,62 @@ def _after_failure(retry_failed: bool, copy_unmasked: bool) -> str:
                 END"""
 
 
-def _todo(con: duckdb.DuckDBPyConnection, extra: list[str], limit: int | None) -> pa.Table:
+# What the photos were whose inputs alone have new versions: a file that is uploaded again may be the same.
+FORMER = """
+    CREATE TEMP TABLE formers AS
+    SELECT row_id AS former, any_value(image_sha256) AS former_image_sha256,
+        any_value(mask_sha256) AS former_mask_sha256
+    FROM committed WHERE row_id IN (SELECT former FROM decided WHERE former IS NOT NULL) GROUP BY row_id
+"""
+
+
+def _todo(con: duckdb.DuckDBPyConnection, extra: list[str], limit: int | None) -> Spooled:
     schema = _plan_schema(extra)
     query = f"""
-        SELECT {sql.names(schema.names)} FROM manifest JOIN decided USING (row)
+        SELECT {sql.names(schema.names)}
+        FROM manifest JOIN decided USING (row) LEFT JOIN formers USING (former)
         WHERE reason NOT IN {sql.texts(NOT_PAINTED)}
         ORDER BY priority DESC NULLS LAST, row {"" if limit is None else f"LIMIT {int(limit)}"}
     """
-    return con.sql(query).to_arrow_table().cast(schema)
+    return spool(con, query, schema)
 
 
-def _reused(con: duckdb.DuckDBPyConnection, extra: list[str]) -> pa.Table:
+def _reused(con: duckdb.DuckDBPyConnection, extra: list[str]) -> Spooled:
     schema = _plan_schema(extra).append(pa.field("reused_from", pa.string(), nullable=False))
     query = f"""
-        SELECT {sql.names(schema.names)} FROM manifest JOIN decided USING (row)
+        SELECT {sql.names(schema.names)}
+        FROM manifest JOIN decided USING (row) LEFT JOIN formers USING (former)
         WHERE reason = '{REUSED}' ORDER BY row
     """
-    return con.sql(query).to_arrow_table().cast(schema)
+    return spool(con, query, schema)
 
 
 def _plan_schema(extra: list[str]) -> pa.Schema:
     return pa.schema([*PLAN_SCHEMA, *(pa.field(name, pa.string()) for name in extra)])
 
 
-def _counts(con: duckdb.DuckDBPyConnection, todo: pa.Table) -> dict[str, int]:
-    counts = {count["values"]: count["counts"] for count in todo["reason"].value_counts().to_pylist()}
-    skipped = con.sql(f"""
-        WITH not_open AS (SELECT (SELECT count(*) FROM manifest) - (SELECT count(*) FROM open) AS rows)
-        SELECT '{DONE}', rows + (SELECT count(*) FROM decided WHERE reason = '{DONE}') FROM not_open
+def _counts(con: duckdb.DuckDBPyConnection, todo: Spooled) -> dict[str, int]:
+    register(con, "todo", todo)
+    counted = con.sql(f"""
+        SELECT reason, count(*) FROM todo GROUP BY reason
+        UNION ALL
+        SELECT '{DONE}', (SELECT count(*) FROM manifest) - (SELECT count(*) FROM open)
+            + (SELECT count(*) FROM decided WHERE reason = '{DONE}')
         UNION ALL
         SELECT reason, count(*) FROM decided WHERE reason IN ('{REUSED}', '{FAILED_BEFORE}') GROUP BY reason
         UNION ALL
-        SELECT '{OVER_LIMIT}', count(*) - {len(todo)} FROM decided
+        SELECT '{OVER_LIMIT}', count(*) - {todo.num_rows} FROM decided
         WHERE reason NOT IN {sql.texts(NOT_PAINTED)}
     """)
-    return counts | {reason: count for reason, count in skipped.fetchall() if count}
+    return {reason: count for reason, count in counted.fetchall() if count}
+
+
+def _first(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    found = con.sql(f"""
+        WITH first AS (
+            SELECT reason, unnest(min(row, {FIRST})) AS row FROM decided
+            WHERE reason <> '{DONE}' GROUP BY reason
+        )
+        SELECT reason, list(item_id ORDER BY row) FROM first JOIN manifest USING (row) GROUP BY reason
+    """)
+    return dict(found.fetchall())

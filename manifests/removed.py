@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from manifests import sql
 from manifests.committed import SUCCESS, Rows
+from manifests.spool import register
 
 
 def removed(wanted: Rows, committed: Rows) -> pa.Table:
@@ -15,10 +16,9 @@ def removed(wanted: Rows, committed: Rows) -> pa.Table:
         One column, `item_id`, sorted.
     """
     with sql.connection() as con:
-        con.register("manifest", wanted)
-        con.register("committed", committed)
+        register(con, "manifest", wanted)
+        register(con, "committed", committed)
         return con.sql(f"""
-            SELECT DISTINCT item_id FROM committed
-            WHERE status IN {sql.texts(SUCCESS)} AND item_id NOT IN (SELECT item_id FROM manifest)
-            ORDER BY item_id
+            SELECT DISTINCT item_id FROM committed ANTI JOIN manifest USING (item_id)
+            WHERE status IN {sql.texts(SUCCESS)} ORDER BY item_id
         """).to_arrow_table()

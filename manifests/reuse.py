@@ -1,40 +1,43 @@
-"""Going back paints nothing, nor does the same bytes anew: rows for pictures that an earlier run has made."""
+"""What is the same is not painted again: rows of a run for pictures that an earlier run has made."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from manifests import sql
 from manifests.committed import Rows
+from manifests.spool import Spooled, register
+from restore.errors import StorageConfigError
 from restore.item import EXTRA_PREFIX
-from restore.outcome import OUTCOME_SCHEMA, SET_AT_COMMIT
+from restore.outcome import OUTCOME_SCHEMA, SET_AT_COMMIT, TOUCHED
 
 _FROM_RUN = ("run_id", "started_at", "software_version")
-_VERSIONS = ("image", "image_version", "mask", "mask_version")
-_FROM_PLAN = ("item_id", *_VERSIONS, "reason", "reused_from", "work_key")
+_FROM_PLAN = (
+    "item_id",
+    "image",
+    "image_version",
+    "mask",
+    "mask_version",
+    "work_key",
+    "reason",
+    "reused_from",
+)
+_FROM_READING = (*_FROM_RUN, *_FROM_PLAN, "attempts", "seconds")
+"""What the outcome of a touched photo says itself; all else is its former row's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Teller:
-    """The run that tells rows again, as they name it."""
-
-    run_id: str
-    started_at: datetime
-    software_version: str
-
-
-def reused_outcomes(reused: pa.Table, committed: Rows, teller: Teller) -> pa.Table:
+def reused_outcomes(
+    reused: Rows, committed: Rows, *, run_id: str, started_at: datetime, software_version: str
+) -> pa.Table:
     """The earlier rows, told again by this run.
 
     Args:
-        reused: `Plan.reused`, or outcomes of photos that were only touched: each with the `row_id` it takes
-            its picture from.
+        reused: `Plan.reused`: rows of the plan, each with the `row_id` it takes its picture from.
 
     Returns:
         Outcomes of `OUTCOME_SCHEMA` and the plan's `x_*`, without the columns that are set at commit.
@@ -43,8 +46,8 @@ def reused_outcomes(reused: pa.Table, committed: Rows, teller: Teller) -> pa.Tab
     fields = [field for field in OUTCOME_SCHEMA if field.name not in SET_AT_COMMIT]
     schema = pa.schema([*fields, *(pa.field(name, pa.string()) for name in extra)])
     with sql.connection() as con:
-        con.register("reused", reused)
-        con.register("committed", committed)
+        register(con, "reused", reused)
+        register(con, "committed", committed)
         columns = ", ".join(_source(field.name) for field in schema)
         query = f"""
             SELECT {columns} FROM reused
@@ -52,7 +55,8 @@ def reused_outcomes(reused: pa.Table, committed: Rows, teller: Teller) -> pa.Tab
                   WHERE row_id IN (SELECT reused_from FROM reused)) AS earlier
             ON reused.reused_from = earlier.row_id
         """
-        return con.sql(query, params=asdict(teller)).to_arrow_table().cast(schema)
+        told = {"run_id": run_id, "started_at": started_at, "software_version": software_version}
+        return con.sql(query, params=told).to_arrow_table().cast(schema)
 
 
 def _source(column: str) -> str:
@@ -60,29 +64,58 @@ def _source(column: str) -> str:
         return f"${column} AS {column}"
     if column == "seconds":  # nothing was painted: the time is the earlier row's
         return "NULL AS seconds"
-    table = "reused" if column in _FROM_PLAN or column not in OUTCOME_SCHEMA.names else "earlier"
+    return _either(column, "reused", _FROM_PLAN)
+
+
+def _either(column: str, newer: str, own: Collection[str]) -> str:
+    table = newer if column in own or column not in OUTCOME_SCHEMA.names else "earlier"
     return f"{table}.{sql.name(column)} AS {sql.name(column)}"
 
 
-def retold(outcomes: Iterable[pa.Table], committed: ds.Dataset, teller: Teller) -> Iterator[pa.Table]:
-    """The stream with photos that were only touched told as their former pictures, without small ones.
+def completed(stream: Iterable[pa.Table], todo: Spooled, committed: Rows) -> Iterator[pa.Table]:
+    """A run's stream of outcomes, those of touched photos filled in from the rows that they point at.
 
     Args:
-        committed: every row of before this run. Only the parts that hold a former row are read.
+        todo: `Plan.todo`, which names all rows that may be pointed at.
+
+    Raises:
+        StorageConfigError: when such a row has gone since the run was planned.
     """
-    for table in outcomes:
-        touched = table.filter(pc.is_valid(table["reused_from"]))
-        if not touched.num_rows:
-            yield table
-            continue
-        former = committed.to_table(filter=_among(touched["reused_from"]))
-        rest = table.filter(pc.is_null(table["reused_from"]))
-        told_again = reused_outcomes(touched, former, teller)
-        yield pa.concat_tables([rest, told_again], promote_options="default")
+    with sql.connection() as con:
+        known = False
+        for outcomes in stream:
+            is_touched = pc.equal(outcomes["reason"], TOUCHED)
+            if not pc.any(is_touched).as_py():
+                yield outcomes
+                continue
+            if not known:
+                _keep_formers(con, todo, committed)
+                known = True
+            told = _told(con, outcomes.filter(is_touched))
+            yield pa.concat_tables([outcomes.filter(pc.invert(is_touched)), told])
 
 
-def _among(row_ids: pa.ChunkedArray) -> pc.Expression:
-    """Rows with these ids. The bounds let parts be passed over by their statistics."""
-    first, last = pc.min_max(row_ids).as_py().values()
-    field = ds.field("row_id")
-    return (field >= first) & (field <= last) & field.isin(row_ids.combine_chunks())
+def _keep_formers(con: duckdb.DuckDBPyConnection, todo: Spooled, committed: Rows) -> None:
+    """One look at the committed rows for all photos: a look for each would take the night."""
+    register(con, "todo", todo)
+    register(con, "committed", committed)
+    con.execute("""
+        CREATE TEMP TABLE formers AS SELECT DISTINCT ON (row_id) * FROM committed
+        WHERE row_id IN (SELECT former FROM todo WHERE former IS NOT NULL)
+    """)
+
+
+def _told(con: duckdb.DuckDBPyConnection, outcomes: pa.Table) -> pa.Table:
+    """The outcomes of touched photos, whole. `outcomes` may have columns that no row has: their own."""
+    columns = ", ".join(_either(name, "outcomes", _FROM_READING) for name in outcomes.schema.names)
+    con.register("outcomes", outcomes)
+    told = con.sql(f"""
+        SELECT {columns} FROM outcomes JOIN formers AS earlier ON outcomes.reused_from = earlier.row_id
+    """).to_arrow_table()
+    con.unregister("outcomes")
+    if told.num_rows < outcomes.num_rows:
+        gone = set(outcomes["item_id"].to_pylist()) - set(told["item_id"].to_pylist())
+        raise StorageConfigError(
+            f"the committed row of {min(gone)!r} has gone since this run was planned; run it again"
+        )
+    return told.cast(outcomes.schema)

@@ -14,12 +14,13 @@ import pyarrow.compute as pc
 from manifests import sql
 from manifests.formats import Chunk, Faults, read_chunks
 from manifests.rules import REQUIRED, check_rows
+from manifests.spool import Spooled, spool
 from restore.access import SIGNED_QUERY, AccessPolicy, printable, resolve
 from restore.errors import ItemError
 from restore.identity import canonical
 from restore.item import EXTRA_PREFIX
 from restore.recipe import FIXED_AT_LOAD, Kind, override_kinds
-from restore.storage import versions
+from restore.storage import is_local, local_path, versions
 
 OPTIONAL = ("mask", "image_version", "mask_version", "reference")
 URIS = ("image", "mask", "reference")
@@ -85,8 +86,15 @@ def read_manifest(uri: str) -> Manifest:
     return Manifest(table.cast(schema), uri, extra, tuple(n for n in override_kinds() if n in columns))
 
 
-def fill_versions(manifest: Manifest, policy: AccessPolicy) -> pa.Table:
-    """The manifest's table with the store's present version wherever none was given.
+def input_policy(manifest: str, allow_root: Sequence[str], allow_http: bool) -> AccessPolicy:
+    """What a manifest's rows may read: local files below its own folder and below those allowed."""
+    own = [Path(local_path(manifest)).parent] if is_local(manifest) else []
+    roots = tuple(str(folder.resolve()) for folder in [*own, *map(Path, allow_root)])
+    return AccessPolicy(roots, allow_http)
+
+
+def fill_versions(manifest: Manifest, policy: AccessPolicy) -> Spooled:
+    """The manifest's rows with the store's present version wherever none was given.
 
     Adds `image_pinned` and `mask_pinned`: whether the version came with the manifest. An object that
     does not exist, or that `policy` does not let us look at, keeps a null version.
@@ -99,7 +107,7 @@ def fill_versions(manifest: Manifest, policy: AccessPolicy) -> pa.Table:
         """).to_arrow_table()
         found = versions([uri for uri in unknown["image"].to_pylist() if _allowed(uri, policy)])
         con.register("found", _mapping(found))
-        return con.sql("""
+        query = """
             SELECT manifest.* REPLACE (
                     coalesce(image_version, of_image.value) AS image_version,
                     if(mask IS NULL, NULL, coalesce(mask_version, of_mask.value)) AS mask_version),
@@ -109,7 +117,9 @@ def fill_versions(manifest: Manifest, policy: AccessPolicy) -> pa.Table:
                 LEFT JOIN found AS of_image ON of_image.key = image
                 LEFT JOIN found AS of_mask ON of_mask.key = mask
             ORDER BY row
-        """).to_arrow_table()
+        """
+        pinned = [pa.field(name, pa.bool_(), nullable=False) for name in ("image_pinned", "mask_pinned")]
+        return spool(con, query, pa.schema([*manifest.table.schema, *pinned]))
 
 
 def _allowed(uri: str, policy: AccessPolicy) -> bool:

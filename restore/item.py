@@ -39,9 +39,9 @@ class Item:
 
     `image`, `mask` and `reference` are absolute URIs. A version is the store's own token as listed,
     opaque; a pinned one came with the manifest. `overrides` is canonical JSON of the row's recipe
-    columns. `attempts` counts the earlier runs that failed at this work key. Where only versions have
-    changed, `former` is the `row_id` of the picture made before and the two after it are what it was made of:
-    should the bytes still be these, the photo was only touched.
+    columns. `attempts` counts the earlier runs that failed at this work key. `former` is the row_id of
+    the current picture if it was made the same way from inputs of other versions; the inputs' sha256
+    were those.
     """
 
     item_id: str
@@ -67,11 +67,6 @@ class Item:
         known = {f.name: row[f.name] for f in fields(cls) if f.name != "extra"}
         extra = {name: value for name, value in row.items() if name.startswith(EXTRA_PREFIX)}
         return cls(**known, extra=extra)
-
-    def only_touched(self, image_sha256: str, mask_sha256: str | None) -> bool:
-        """Whether these bytes are what the former picture was made of."""
-        former = (self.former_image_sha256, self.former_mask_sha256)
-        return self.former is not None and former == (image_sha256, mask_sha256)
 
     def overridden(self) -> dict[str, Any]:
         """The row's recipe columns as values."""

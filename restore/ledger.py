@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from queue import Empty, Queue
 from threading import Event, Thread
 from typing import Any
@@ -206,10 +207,14 @@ def _parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def write_plan(store: OutStore, run_id: str, todo: pa.Table) -> str:
-    """Create `OUT/plans/<run_id>.parquet`, before anything is done. Returns its path below OUT."""
+def write_plan(store: OutStore, run_id: str, todo: Path) -> str:
+    """Create `OUT/plans/<run_id>.parquet` from the file `todo`, before anything is done.
+
+    Returns:
+        Its path below OUT.
+    """
     path = f"plans/{run_id}.parquet"
-    store.create(path, _parquet(todo))
+    store.create(path, todo.read_bytes())
     return path
 
 

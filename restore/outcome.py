@@ -12,6 +12,9 @@ import pyarrow as pa
 
 Status = Literal["restored", "copied", "failed"]
 
+TOUCHED = "touched"
+"""The reason of a row whose inputs have new versions and the bytes they had: it shows the former picture."""
+
 _WINDOW = pa.struct(
     [(name, pa.int32()) for name in ("x", "y", "width", "height", "paint_width", "paint_height")]
 )

@@ -20,7 +20,7 @@ from restore import mask as masks
 from restore.engines import Engine, Method, Painted, Sampler, Task, sizes_of
 from restore.errors import ErrorCode, ItemError
 from restore.item import Item
-from restore.outcome import Figures, Outcome, Seconds, Thumbs
+from restore.outcome import TOUCHED, Figures, Outcome, Seconds, Thumbs
 from restore.paste import Place, packed, paste
 from restore.recipe import Recipe, with_overrides
 from restore.route import Shot, shots
@@ -114,9 +114,9 @@ def prepare(item: Item, job: Job) -> Prepared | Outcome:
         if mask is not None:
             mask_sha256 = identity.sha256_bytes(mask.data)
             facts = replace(facts, mask_version=mask.version, mask_sha256=mask_sha256)
-        if item.only_touched(source.sha256, facts.mask_sha256):
-            return replace(facts, status="restored", reason="touched", reused_from=item.former)
         fetched = time.perf_counter() - began
+        if _only_touched(item, facts):
+            return _timed(_touched(facts, item), began, fetched)
         picture = codec.decode(image.data, max_megapixels=job.max_megapixels)
         facts = _with_picture(facts, canvas.extended(picture, recipe.margins, job.max_megapixels))
         damage = _damage(mask, picture, recipe, job)
@@ -127,6 +127,20 @@ def prepare(item: Item, job: Job) -> Prepared | Outcome:
         return replace(ready, facts=_timed(ready.facts, began, fetched), ready_at=time.time())
     except ItemError as error:
         return failed(facts, error)
+
+
+def _only_touched(item: Item, facts: Outcome) -> bool:
+    """Whether the inputs have new versions and yet the very bytes that the former picture was made from."""
+    return (
+        item.former is not None
+        and facts.image_sha256 == item.former_image_sha256
+        and facts.mask_sha256 == item.former_mask_sha256
+    )
+
+
+def _touched(facts: Outcome, item: Item) -> Outcome:
+    """A photo that is not painted again. The driver has its former row, and fills in what is the same."""
+    return replace(facts, status="restored", reason=TOUCHED, reused_from=item.former)
 
 
 def _ready(

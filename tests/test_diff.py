@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Mapping
 from itertools import count
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifests.diff import Plan, plan
+from manifests.diff import Plan, named_engines, plan
 from manifests.diff import work_key as sql_work_key
 from restore.identity import PIPELINE_VERSION, overrides_json, work_key
 from restore.item import PLAN_SCHEMA, Item
@@ -22,6 +23,7 @@ from restore.outcome import OUTCOME_SCHEMA
 CON = duckdb.connect()
 ENGINES = {"auto": "hash-classical", "telea": "hash-classical", "ns": "hash-ns"}
 WANTED = pa.schema([pa.field("row", pa.int64()), *PLAN_SCHEMA, pa.field("priority", pa.float64())])
+PLANNED = {"work_key", "reason", "attempts", "former", "former_image_sha256", "former_mask_sha256"}
 TEXT = (
     st.none()
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -36,8 +38,7 @@ def row(item_id: str = "a", **values: Any) -> dict[str, Any]:
 
 
 def manifest(*rows: Mapping[str, Any], extra: tuple[str, ...] = ()) -> pa.Table:
-    made_by_plan = {"work_key", "reason", "attempts", "former", "former_image_sha256", "former_mask_sha256"}
-    schema = pa.schema([f for f in WANTED if f.name not in made_by_plan])
+    schema = pa.schema([f for f in WANTED if f.name not in PLANNED])
     schema = pa.schema([*schema, *(pa.field(name, pa.string()) for name in extra)])
     numbered = [{**values, "row": number} for number, values in enumerate(rows, start=2)]
     return pa.Table.from_pylist(numbered, schema=schema)
@@ -169,7 +170,7 @@ def test_bad_photos_wait_for_a_change_or_the_order_to_retry() -> None:
     log.add(row(), code="mask_full")
     assert reason(log, row()) == "failed_before"
     result = planned(manifest(row()), log, retry_failed=True)
-    assert result.todo.select(["reason", "attempts"]).to_pylist() == [
+    assert result.todo.to_table().select(["reason", "attempts"]).to_pylist() == [
         {"reason": "retry_failed", "attempts": 2}
     ]
 
@@ -179,34 +180,12 @@ def test_going_back_to_an_earlier_recipe_reuses() -> None:
     first = log.add(row(), recipe="r1")
     log.add(row(), recipe="r2")
     result = planned(manifest(row(x_box="7"), extra=("x_box",)), log, recipe="r1")
-    assert result.counts == {"reused": 1} and len(result.todo) == 0
+    assert result.counts == {"reused": 1} and result.todo.num_rows == 0
     (reused,) = result.reused.to_pylist()
     assert (reused["reused_from"], reused["work_key"], reused["x_box"]) == (first, key(row()), "7")
     log.add(row(), recipe="r1", reused_from=first)
     assert reason(log, row(), recipe="r1") == "done"
     assert reason(log, row(), recipe="r2") == "reused"
-
-
-@pytest.mark.parametrize("change", [{"image_version": "i2"}, {"mask_version": "m2"}])
-def test_where_only_versions_changed_the_plan_names_the_former_picture(change: dict[str, str]) -> None:
-    log = Log()
-    log.add(row(), image_sha256="older", mask_sha256="older")
-    log.add(row(image_version="i0"), image_sha256="a", mask_sha256="b")
-    former = log.rows[-1]["row_id"]
-    log.add(row(image_version="i0"), recipe="r2", image_sha256="a", mask_sha256="b")
-    log.add(row(image_version="i0"), code="timed_out", image_sha256="a", mask_sha256="b")
-    item = Item.from_row(
-        planned(manifest(row(image_version="i1", mask_version="m9")), log).todo.to_pylist()[0]
-    )
-    assert item.former == former and item.only_touched("a", "b")
-    assert not item.only_touched("a", "c") and not item.only_touched("a", None)
-    others = (
-        planned(manifest(row(**change, overrides='{"seed":1}')), log),
-        planned(manifest(row(**change)), log, recipe="r3"),
-        planned(manifest(row(item_id="b", **change)), log),
-    )
-    assert [other.todo["former"].to_pylist() for other in others] == [[None]] * 3
-    assert not Item("b", "/b", "key").only_touched("a", None)
 
 
 def test_rows_that_come_twice_count_once() -> None:
@@ -217,16 +196,59 @@ def test_rows_that_come_twice_count_once() -> None:
     log.rows *= 2
     result = planned(manifest(row(), row("b")), log)
     assert result.counts == {"retry": 1, "reused": 1}
-    assert (len(result.todo), len(result.reused), result.todo["attempts"].to_pylist()) == (1, 1, [1])
+    assert (result.todo.num_rows, result.reused.num_rows, result.todo.to_table()["attempts"].to_pylist()) == (
+        1,
+        1,
+        [1],
+    )
+
+
+SHA = {"image_sha256": "a" * 64, "mask_sha256": None}
+
+
+def former(log: Log, values: Mapping[str, Any], **more: Any) -> tuple[Any, ...]:
+    (item,) = planned(manifest(values), log, **more).todo.to_pylist()
+    return item["former"], item["former_image_sha256"], item["former_mask_sha256"]
+
+
+def test_a_photo_with_new_versions_only_is_told_what_it_was() -> None:
+    log = Log()
+    log.add(row(image_version="i0"), **SHA)
+    current = log.add(row(image_version="i1"), **SHA)
+    new = row(image_version="i2", mask_version="m2")
+    assert former(log, new) == (current, "a" * 64, None)
+    assert former(log, new, recipe="r2") == (None, None, None)
+    assert former(log, {**new, "overrides": '{"seed":1}'}) == (None, None, None)
+    assert former(log, {**new, "overrides": '{"engine":"ns"}'}) == (None, None, None)
+    log.add(new, code="changed_during_run")
+    assert reason(log, new) == "retry" and former(log, new)[0] == current
+    log.rows[1]["pipeline_version"] = PIPELINE_VERSION - 1
+    assert former(log, new) == (None, None, None), "the current picture counts, and no earlier one"
+
+
+def test_a_touched_photo_is_done() -> None:
+    log = Log()
+    old = log.add(row(), **SHA)
+    log.add(row(image_version="i2"), reason="touched", reused_from=old, **SHA)
+    assert reason(log, row(image_version="i2")) == "done"
+    assert reason(log, row()) == "reused"
+
+
+def test_the_first_of_each_reason_are_named() -> None:
+    log = Log()
+    log.add(row("5"))
+    log.add(row("6"), code="mask_full")
+    first = planned(manifest(*(row(str(n)) for n in range(20))), log).first
+    assert first == {"failed_before": ["6"], "new": [str(n) for n in (*range(5), *range(7, 12))]}
 
 
 def test_engine_overrides_have_their_own_hash() -> None:
     named = [row("a", overrides='{"engine":"ns"}'), row("b", overrides='{"engine":"ostrich"}'), row("c")]
-    todo = planned(manifest(*named), Log()).todo
+    todo = planned(manifest(*named), Log()).todo.to_table()
     hashes = ["hash-ns", "ostrich", "hash-classical"]
     assert todo["work_key"].to_pylist() == [key(r, engine=e) for r, e in zip(named, hashes, strict=True)]
     prompt = row(overrides=overrides_json({"prompt": 'an "engine":"ns" in steam'}))
-    assert planned(manifest(prompt), Log()).todo["work_key"].to_pylist() == [key(prompt)]
+    assert planned(manifest(prompt), Log()).todo.to_table()["work_key"].to_pylist() == [key(prompt)]
 
 
 def test_order_and_limit() -> None:
@@ -234,13 +256,13 @@ def test_order_and_limit() -> None:
     log = Log()
     log.add(row("4"))
     result = planned(manifest(*rows), log, limit=3)
-    assert result.todo["item_id"].to_pylist() == ["2", "1", "0"]
+    assert result.todo.to_table()["item_id"].to_pylist() == ["2", "1", "0"]
     assert result.counts == {"new": 3, "done": 1, "over_limit": 1}
     assert planned(manifest(*rows), log, limit=0).counts == {"done": 1, "over_limit": 4}
 
 
 def test_plan_rows_become_items() -> None:
-    todo = planned(manifest(row(x_a="1"), extra=("x_a",)), Log()).todo
+    todo = planned(manifest(row(x_a="1"), extra=("x_a",)), Log()).todo.to_table()
     assert todo.schema == pa.schema([*PLAN_SCHEMA, pa.field("x_a", pa.string())])
     (item,) = map(Item.from_row, todo.to_pylist())
     assert item == Item("a", "/in/a.tif", key(row()), **{**ITEM, "extra": {"x_a": "1"}})
@@ -249,9 +271,24 @@ def test_plan_rows_become_items() -> None:
 ITEM: dict[str, Any] = {"image_version": "i1", "mask": "/in/m.png", "mask_version": "m1"}
 
 
+def test_engines_that_rows_name_are_found() -> None:
+    rows = ['{"engine":"ns"}', "{}", '{"prompt":"an \\"engine\\":\\"x\\""}', '{"engine":"ostrich","seed":1}']
+    table = manifest(*(row(str(n), overrides=text) for n, text in enumerate(rows)))
+    assert named_engines(table) == {"ns", "ostrich"}
+
+
+def test_a_plans_files_go_with_it() -> None:
+    result = planned(manifest(row()), Log())
+    path = result.todo.path
+    assert path.exists()
+    del result
+    gc.collect()
+    assert not path.exists()
+
+
 def test_an_empty_manifest_plans_nothing() -> None:
     result = planned(manifest(), Log())
-    assert (len(result.todo), len(result.reused), dict(result.counts)) == (0, 0, {})
+    assert (result.todo.num_rows, result.reused.num_rows, dict(result.counts)) == (0, 0, {})
 
 
 VALUES = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.floats(
@@ -302,7 +339,7 @@ def test_what_was_done_is_never_planned_again(runs: list[tuple[list[dict[str, An
             log.add(values, code=code, recipe=recipe, engine_hash=engine)
             assert log.rows[-1]["work_key"] == values["work_key"]
         again = planned(manifest(*rows), log, recipe=recipe)
-        assert len(again.todo) == len(again.reused) == 0
+        assert again.todo.num_rows == again.reused.num_rows == 0
 
 
 def test_two_hundred_thousand_rows_take_seconds() -> None:
@@ -314,7 +351,7 @@ def test_two_hundred_thousand_rows_take_seconds() -> None:
         FROM range({rows}) AS t(i)""").to_arrow_table()
     log = Log()
     log.add(row())
-    first = planned(wanted, log).todo
+    first = planned(wanted, log).todo.to_table()
     assert len(first) == rows
     done = {
         "row_id": first["item_id"],
@@ -324,7 +361,7 @@ def test_two_hundred_thousand_rows_take_seconds() -> None:
     same = ("item_id", "work_key", "image_version", "mask_version", "overrides")
     done |= {name: first[name] for name in same}
     done |= {"engine_hash": pa.repeat("hash-classical", rows), "pipeline_version": pa.repeat(1, rows)}
-    done |= {name: pa.nulls(rows, pa.string()) for name in ("error_code", "image_sha256", "mask_sha256")}
+    done |= dict.fromkeys(("error_code", "image_sha256", "mask_sha256"), pa.nulls(rows, pa.string()))
     began = time.monotonic()
     counts = plan(wanted, pa.table(done), recipe_hash="r1", engine_hashes=ENGINES, engine="auto").counts
     assert counts == {"done": rows}

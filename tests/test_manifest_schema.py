@@ -353,7 +353,7 @@ def test_versions_are_filled_where_none_was_given(tmp_path: Path) -> None:
         {"item_id": "denied", "image": str(outside)},
     ]
     manifest = read_manifest(written(tmp_path, "m.jsonl", "\n".join(map(json.dumps, rows))))
-    table = fill_versions(manifest, AccessPolicy(roots=(str(tmp_path.resolve()),)))
+    table = fill_versions(manifest, AccessPolicy(roots=(str(tmp_path.resolve()),))).to_table()
     now = versions([f"{tmp_path}/a.png", f"{tmp_path}/m.png"])
     image, mask = now[f"{tmp_path}/a.png"], now[f"{tmp_path}/m.png"]
     columns = ["image_version", "mask_version", "image_pinned", "mask_pinned"]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from jobs.order import read_order
+from jobs.settings import RestoreSettings
 from manifests.__main__ import COMMANDS, main
 
 
@@ -69,3 +71,34 @@ def test_an_unknown_command_is_told_the_known_ones(
     assert main(argv) == 2
     said = capsys.readouterr().err
     assert all(name in said for name in COMMANDS)
+
+
+def test_diff_of_two_manifests(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    newer = manifest.with_name("newer.csv")
+    newer.write_text(manifest.read_text() + "c,c.jpg,,,three\n")
+    assert main(["diff", str(manifest), str(newer)]) == 0
+    assert capsys.readouterr().out.split() == ["1", "added", "c", "2", "unchanged"]
+
+
+def test_diff_against_a_store_and_the_run_of_what_it_says(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, todo = manifest.parent / "out", manifest.parent / "todo.parquet"
+    for name in ("a.jpg", "a.png", "b.jpg"):
+        (manifest.parent / name).write_text("no photo")
+    assert main(["diff", "--store", str(out), str(manifest), "--json", "--out", str(todo)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["counts"], told["first"]) == ({"new": 2}, {"new": ["a", "b"]})
+    assert (told["manifests"], told["store"]) == ([str(manifest)], str(out))
+    assert not out.exists()
+    keys = [
+        read_order(RestoreSettings(manifest=str(uri), output=str(out))).plan().todo.to_table()["work_key"]
+        for uri in (manifest, todo)
+    ]
+    assert len(keys[0]) == 2 and keys[0] == keys[1]
+
+
+@pytest.mark.parametrize("more", [[], ["other.csv", "--store", "out"], ["b.csv", "c.csv"]])
+def test_diff_wants_two_things(manifest: Path, more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diff", str(manifest), *more]) == 2
+    assert "two manifests, or one and --store" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -106,6 +107,24 @@ def test_a_photo_is_restored_and_its_row_tells_all(inputs: Path, job: photo.Job)
     assert small == [(480, 480)] * 2 and outcome.thumbs.damage is not None
 
 
+def test_the_same_bytes_under_a_new_version_are_not_painted_again(inputs: Path, job: photo.Job) -> None:
+    image, mask = save(inputs / "a.png", data.astronaut()), save(inputs / "m.png", scratch((512, 512)))
+    first = restore(Item("a", image, KEY, mask=mask), job)
+    told: dict[str, Any] = {
+        "mask": mask,
+        "former": "row",
+        "former_image_sha256": first.image_sha256,
+        "former_mask_sha256": first.mask_sha256,
+    }
+    again = photo.prepare(Item("a", image, KEY, reason="image_changed", **told), job)
+    assert isinstance(again, Outcome)
+    assert (again.reason, again.reused_from, again.work_key) == ("touched", "row", KEY)
+    assert again.image_version == first.image_version and again.seconds.fetch > 0 and again.width is None
+    for other in ("former", "former_image_sha256", "former_mask_sha256"):
+        changed = photo.prepare(Item("a", image, KEY, **{**told, other: None}), job)
+        assert isinstance(changed, photo.Prepared), f"another {other} is another photo"
+
+
 def test_a_16_bit_gray_tiff_stays_one(inputs: Path, job: photo.Job) -> None:
     truth = data.camera().astype(np.uint16) * 257 + 3
     mask = scratch(truth.shape)
@@ -140,22 +159,6 @@ def test_nothing_to_repair_is_copied_byte_for_byte(inputs: Path, job: photo.Job)
     assert (outcome.status, outcome.output) == ("copied", "images/a.0123456789ab.jpg")
     assert output(outcome, job) == Path(path).read_bytes()
     assert outcome.proof == "exact" and outcome.changed_outside_mask == 0
-
-
-def test_a_photo_that_was_only_touched_is_not_painted_again(inputs: Path, job: photo.Job) -> None:
-    image, mask = (
-        save(inputs / "a.png", data.astronaut()),
-        save(inputs / "m.png", scratch((512, 512))),
-    )
-    made_of = [identity.sha256_bytes(Path(path).read_bytes()) for path in (image, mask)]
-    item = Item("a", image, KEY, mask=mask, former="row 7")
-    item = replace(item, former_image_sha256=made_of[0], former_mask_sha256=made_of[1])
-    touched = photo.prepare(item, job)
-    assert isinstance(touched, Outcome)
-    assert (touched.reused_from, touched.reason, touched.work_key) == ("row 7", "touched", KEY)
-    assert touched.image_version and touched.mask_version and touched.image_sha256 == made_of[0]
-    redrawn = photo.prepare(replace(item, former_mask_sha256="other"), job)
-    assert isinstance(redrawn, photo.Prepared) and redrawn.facts.reused_from is None
 
 
 def test_the_failures_of_a_photo_are_typed_rows(inputs: Path, job: photo.Job, tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.settings import NightlySettings, RestoreSettings
+from manifests.__main__ import DiffSettings
 from restore.errors import ErrorCode
-from restore.outcome import OUTCOME_SCHEMA
+from restore.outcome import OUTCOME_SCHEMA, TOUCHED
 from restore.recipe import Recipe
 
 HERE = Path(__file__).parent
@@ -58,7 +59,10 @@ def test_the_queries_answer_what_they_say(tmp_path: Path) -> None:
 def test_every_column_setting_option_and_code_is_named() -> None:
     settings = {**RestoreSettings.__dataclass_fields__, **NightlySettings.__dataclass_fields__}
     options = ["--" + name.replace("_", "-") for name in settings]
-    for name in [*OUTCOME_SCHEMA.names, *Recipe.model_fields, *options, *ErrorCode]:
+    options += [
+        "--" + name.replace("_", "-") for name in DiffSettings.__dataclass_fields__ if name != "manifests"
+    ]
+    for name in [*OUTCOME_SCHEMA.names, *Recipe.model_fields, *options, *ErrorCode, TOUCHED]:
         assert re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", README), f"README does not name {name}"
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
+import pytest
 
-from manifests.reuse import Teller, retold, reused_outcomes
+from manifests import sql
+from manifests.reuse import completed, reused_outcomes
+from manifests.spool import Spooled, spool
+from restore.errors import StorageConfigError
 from restore.item import PLAN_SCHEMA
-from restore.outcome import OUTCOME_SCHEMA, SET_AT_COMMIT, Outcome, outcomes_table
+from restore.outcome import OUTCOME_SCHEMA, SET_AT_COMMIT, Outcome, Seconds, outcomes_table
 
 NOW = datetime(2026, 2, 3, tzinfo=UTC)
-TELLER = Teller("run3", NOW, "9")
 
 
 def committed() -> pa.Table:
@@ -62,7 +62,7 @@ def test_the_earlier_row_is_told_again_by_this_run() -> None:
     }
     reused = pa.Table.from_pylist([plan_row], schema=schema)
     doubled = pa.concat_tables([committed(), committed()])  # a compacted part stands beside its sources
-    table = reused_outcomes(reused, doubled, TELLER)
+    table = reused_outcomes(reused, doubled, run_id="run3", started_at=NOW, software_version="9")
     assert [name for name in OUTCOME_SCHEMA.names if name not in SET_AT_COMMIT] == table.schema.names[:-1]
     (row,) = table.to_pylist()
     assert (row["run_id"], row["reason"], row["reused_from"]) == ("run3", "reused", "000001-00000-000000")
@@ -71,29 +71,52 @@ def test_the_earlier_row_is_told_again_by_this_run() -> None:
     assert row["started_at"] == NOW and row["seconds"] is None and row["figures"]["seam"] == 1.25
 
 
-def test_a_touched_photo_is_told_as_its_former_picture(tmp_path: Path) -> None:
-    for number in (1, 2):  # each in a part of its own
-        pq.write_table(committed().slice(number - 1, 1), tmp_path / f"part-{number}.parquet")
-    touched = Outcome(
-        item_id="a",
-        run_id="run3",
-        status="restored",
-        work_key="key9",
-        reason="touched",
-        image="/new/a.png",
-        image_version="v2",
-        recipe_hash="recipe2",
-        pipeline_version=1,
-        started_at=NOW,
-        software_version="9",
-        reused_from="000002-00000-000000",
-        extra={"x_box": "7"},
-    )
-    other = replace(touched, item_id="b", reused_from=None)
-    tables = [outcomes_table([other, touched], ["x_box"]), outcomes_table([other], ["x_box"])]
-    first, second = retold(tables, ds.dataset(tmp_path, schema=OUTCOME_SCHEMA), TELLER)
-    assert second is tables[1] and first["item_id"].to_pylist() == ["b", "a"]
-    row = first.to_pylist()[1]
-    assert (row["output"], row["work_key"], row["reason"]) == ("images/a.key2.png", "key9", "touched")
-    assert (row["image"], row["image_version"], row["x_box"]) == ("/new/a.png", "v2", "7")
-    assert row["figures"]["seam"] == 1.25 and row["reused_from"] == "000002-00000-000000"
+def outcome(item_id: str, **more: Any) -> Outcome:
+    facts: dict[str, Any] = {
+        "item_id": item_id,
+        "run_id": "run3",
+        "status": "restored",
+        "work_key": "newkey",
+        "reason": "image_changed",
+        "image": "/new/a.png",
+        "image_version": "v2",
+        "recipe_hash": "recipe2",
+        "pipeline_version": 1,
+        "started_at": NOW,
+        "software_version": "9",
+        "attempts": 3,
+        "seconds": Seconds(fetch=1.5),
+        "extra": {"x_box": "7"},
+    }
+    return Outcome(**{**facts, **more})
+
+
+def todo(*formers: str | None) -> Spooled:
+    with sql.connection() as con:
+        con.register("formers", pa.table({"former": pa.array(formers, pa.string())}))
+        return spool(con, "FROM formers", pa.schema([("former", pa.string())]))
+
+
+TOUCHED = outcome("a", reason="touched", reused_from="000002-00000-000000")
+
+
+def test_a_touched_photo_shows_its_former_picture_under_its_new_key() -> None:
+    painted = outcomes_table([outcome("b", output="images/b.png")], ["x_box"])
+    mixed = outcomes_table([TOUCHED, outcome("c", output="images/c.png")], ["x_box"])
+    doubled = pa.concat_tables([committed(), committed()])
+    tables = list(completed([painted, mixed], todo("000002-00000-000000", None), doubled))
+    assert tables[0] is painted and all(table.schema == painted.schema for table in tables)
+    rows = {row["item_id"]: row for row in tables[1].to_pylist()}
+    assert rows["c"] == mixed.to_pylist()[1]
+    row = rows["a"]
+    assert (row["status"], row["output"], row["figures"]["seam"]) == ("restored", "images/a.key2.png", 1.25)
+    assert (row["work_key"], row["image_version"], row["image"]) == ("newkey", "v2", "/new/a.png")
+    assert (row["reason"], row["reused_from"]) == ("touched", "000002-00000-000000")
+    assert (row["run_id"], row["started_at"], row["software_version"]) == ("run3", NOW, "9")
+    assert (row["attempts"], row["seconds"]["fetch"], row["x_box"]) == (3, 1.5, "7")
+
+
+def test_a_former_row_that_has_gone_loses_no_photo_in_silence() -> None:
+    stream = [outcomes_table([TOUCHED], ["x_box"])]
+    with pytest.raises(StorageConfigError, match="'a' has gone"):
+        list(completed(stream, todo("000002-00000-000000"), committed().slice(0, 1)))

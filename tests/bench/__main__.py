@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import gpu, listing, memory, stock_chain, throughput, work
+from tests.bench import diff, gpu, listing, memory, stock_chain, throughput, work
 
 BENCHES = {
     "throughput": throughput.main,
@@ -13,6 +13,7 @@ BENCHES = {
     "stock_chain": stock_chain.main,
     "work": work.main,
     "gpu": gpu.main,
+    "diff": diff.main,
 }
 
 for name in sys.argv[1:] or BENCHES:

@@ -153,6 +153,40 @@ def reencoded(png: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def test_a_photo_that_is_uploaded_again_is_not_painted_again(s3: S3Server, tmp_path: Path) -> None:
+    bucket, out = s3.fresh_bucket(), f"s3://{s3.fresh_bucket()}/out"
+    make_archive(tmp_path, 3)
+    upload(s3, tmp_path, bucket)
+    manifest = f"s3://{bucket}/scans/manifest.csv"
+    assert run(manifest, out)[0] == 0
+    before = {row["item_id"]: row for row in rows(out)}
+    in_parts(s3, bucket, "scans/images/000.jpg", (tmp_path / "images/000.jpg").read_bytes())
+    in_parts(s3, bucket, "scans/masks/001.png", (tmp_path / "masks/001.png").read_bytes())
+    in_parts(s3, bucket, "scans/images/002.jpg", (tmp_path / "images/002.jpg").read_bytes() + b"\0")
+
+    code, stdout, stderr = run(manifest, out)
+    assert code == 0 and "2 image_changed, 1 mask_changed" in stdout, stderr
+    after = {row["item_id"]: row for row in rows(out)[3:]}
+    assert [row["reason"] for _, row in sorted(after.items())] == ["touched", "touched", "image_changed"]
+    for name, row in sorted(after.items())[:2]:
+        old = before[name]
+        assert row["reused_from"] == old["row_id"] and row["work_key"] != old["work_key"]
+        assert (row["image_version"], row["mask_version"]) != (old["image_version"], old["mask_version"])
+        told = ("status", "output", "output_sha256", "windows", "figures", "image_sha256", "engine_hash")
+        assert all(row[column] == old[column] for column in told)
+    assert len(list(OutStore.open(out).list("images"))) == 4, "one of three was painted again"
+    assert "3 done" in run(manifest, out, "--dry-run")[1]
+
+
+def in_parts(s3: S3Server, bucket: str, key: str, body: bytes) -> None:
+    """Upload so that the ETag is that of a multipart upload, whatever the bytes."""
+    name = {"Bucket": bucket, "Key": key}
+    upload_id = s3.client.create_multipart_upload(**name)["UploadId"]
+    part = s3.client.upload_part(**name, UploadId=upload_id, PartNumber=1, Body=body)
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    s3.client.complete_multipart_upload(**name, UploadId=upload_id, MultipartUpload=parts)
+
+
 def test_a_local_manifest_may_name_images_on_s3(s3: S3Server, tmp_path: Path) -> None:
     bucket, out = s3.fresh_bucket(), tmp_path / "out"
     wanted = read_manifest_rows(make_archive(tmp_path / "in", 4))
