@@ -163,6 +163,8 @@ def build(sources: Sources, out: str, *, probe: bool = False) -> Listed:
 
 def _root(uri: str) -> str:
     """A folder's URI, absolute, without a slash at its end."""
+    if not uri:
+        raise UsageError("a folder to list has no name; give its path or URI")
     reason = never_allowed(absolute := resolve(uri, f"{Path.cwd()}/"))
     if reason is None and scheme_of(absolute) in HTTP_SCHEMES:
         reason = "http has no listings; use a local folder, s3, gs or abfs"

@@ -238,6 +238,7 @@ def test_a_probe_reads_headers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sources", "out", "words"),
     [
+        ({"images": ""}, "m.parquet", "has no name"),
         ({"images": "none"}, "m.parquet", "no such bucket or folder"),
         ({"images": "images/a.jpg"}, "m.parquet", "no such bucket or folder"),
         ({"images": "empty"}, "m.parquet", "no photos among 1 files"),
