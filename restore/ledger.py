@@ -10,6 +10,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -248,7 +249,7 @@ def collect(
     while not stop.is_set():
         watch(ledger.tally)
         if deadline is not None and time.time() >= deadline:
-            ledger.close()
+            _take_in(arrivals, ledger)
             return True
         try:
             arrival = arrivals.get(timeout=POLL_SECONDS)
@@ -262,8 +263,16 @@ def collect(
             ledger.commit()
             return True
         ledger.add(arrival)
-    ledger.close()
+    _take_in(arrivals, ledger)
     return False
+
+
+def _take_in(arrivals: Queue[pa.Table | BaseException | None], ledger: Ledger) -> None:
+    """Commit what has arrived and waits: these photos are done."""
+    with suppress(Empty):
+        while isinstance(arrival := arrivals.get_nowait(), pa.Table):
+            ledger.add(arrival)
+    ledger.close()
 
 
 def _draw(stream: Iterable[pa.Table], arrivals: Queue[pa.Table | BaseException | None]) -> None:

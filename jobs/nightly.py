@@ -1,0 +1,133 @@
+"""The nightly run: list the stores -> manifest -> diff -> restore -> report -> compaction, under one lease.
+
+python -m jobs.nightly --images URI --masks URI --output URI
+
+Every night is the same command. What is new, changed or gone is found by listing; what does not fit into
+the night is the next one's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from manifests.listing import Found, Listed, Sources, build
+
+from jobs.announce import announce, foretell
+from jobs.notify import notify
+from jobs.order import Order, read_order
+from jobs.run import ALL_WELL, OTHER, Run, Terms, stop_signals
+from jobs.settings import NightlySettings, RestoreSettings, deadline
+from manifests import upkeep
+from manifests.committed import committed_rows
+from manifests.removed import removed
+from restore.command_line import parse
+from restore.errors import ItemError, SystemicError
+from restore.lease import take
+from restore.storage import OutStore, is_local, local_path
+
+log = logging.getLogger(__name__)
+
+NAMED = 10
+"""So many removed photos are named; the rest are counted."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """argv -> settings -> one night -> exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    settings = None
+    try:
+        settings = parse(NightlySettings, "python -m jobs.nightly", "Restore what is new tonight.", argv)
+        summary = night(settings)
+    except SystemicError as error:
+        summary = _failed(error.exit_code, str(error))
+    except ItemError as error:  # of no photo, so of a store: it has stayed away
+        summary = _failed(OTHER, f"{error.message}; what is committed stays")
+    if settings is not None and settings.notify:
+        notify(settings.notify, summary)
+    return int(summary["exit_code"])
+
+
+def _failed(code: int, message: str) -> dict[str, Any]:
+    print(f"silverprint: {message}", file=sys.stderr)
+    return {"verdict": "stopped", "exit_code": code, "message": message}
+
+
+def night(settings: NightlySettings) -> dict[str, Any]:
+    """One night. Returns its summary: the run record, and what was listed, removed and merged."""
+    terms = Terms(deadline=deadline(settings, datetime.now().astimezone()), bears_failures=True)
+    with tempfile.TemporaryDirectory(prefix="silverprint-night-") as folder:
+        if settings.dry_run:
+            order, listed = listing(settings, Path(folder))
+            planned = order.plan()
+            announce(planned, order, order.events(None))
+            foretell(planned, order)
+            return {"exit_code": ALL_WELL, **listed, **missing(order)}
+        store = OutStore.open(settings.output)
+        store.check()
+        with stop_signals() as stop, take(store) as lease:
+            order, listed = listing(settings, Path(folder))
+            gone = missing(order)
+            record = Run(order, lease, stop, terms).execute()
+            if not stop.is_set():
+                upkeep.compact(store, lease.check)
+            return {**record, **listed, **gone}
+
+
+def listing(settings: NightlySettings, folder: Path) -> tuple[Order, dict[str, Any]]:
+    """The order for all photos that the stores hold now, and what the listing met."""
+    manifest = folder / "manifest.parquet"
+    sources = Sources(
+        images=settings.images,
+        masks=settings.masks,
+        patterns=settings.mask_pattern,
+        sidecar=settings.sidecar,
+        exclude=(settings.output,),
+    )
+    listed = build(sources, str(manifest))
+    order = read_order(_restoring(settings, str(manifest)))
+    print(describe(listed, settings), file=order.people, flush=True)
+    found = {name: value for name, value in dataclasses.asdict(listed).items() if name != "manifest"}
+    return order, {"images": settings.images, "listed": found}
+
+
+def describe(listed: Listed, settings: NightlySettings) -> str:
+    """What the stores hold, and what of it has no place in the manifest, with the first names."""
+    lines = [f"{settings.images}: {listed.photos} photos, {listed.rows} of them in tonight's manifest"]
+    for field in dataclasses.fields(listed):
+        found = getattr(listed, field.name)
+        if isinstance(found, Found) and found.count:
+            more = ", ..." if found.count > NAMED else ""
+            lines.append(
+                f"  {found.count} {field.name.replace('_', ' ')}: {', '.join(found.first[:NAMED])}{more}"
+            )
+    return "\n".join(lines)
+
+
+def _restoring(settings: NightlySettings, manifest: str) -> RestoreSettings:
+    """The night's settings as those of the main job."""
+    shared = {field.name for field in dataclasses.fields(RestoreSettings)} - {"manifest", "limit"}
+    values = {name: getattr(settings, name) for name in shared}
+    roots = [uri for uri in (settings.images, settings.masks) if uri and is_local(uri)]
+    values["allow_root"] = (*settings.allow_root, *map(local_path, roots))
+    return RestoreSettings(manifest=manifest, limit=settings.max_photos, **values)
+
+
+def missing(order: Order) -> dict[str, Any]:
+    """What has a picture and is listed no more; said, since nobody asked for it to go."""
+    items = removed(order.wanted, committed_rows(order.store))["item_id"]
+    if len(items):
+        some = ", ".join(items.slice(0, NAMED).to_pylist())
+        more = ", ..." if len(items) > NAMED else ""
+        print(f"removed since: {len(items)} photos ({some}{more}); their pictures stay", file=order.people)
+    return {"removed": {"count": len(items), "first": items.slice(0, NAMED).to_pylist()}}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
