@@ -23,6 +23,8 @@ photo       the story of one photo: prepare -> paint -> finish
 estimate    what painting many would take
 weights     a model's name -> a verified local directory
 choice      the engines of a run, their weights and hashes
+roster      which worker is at which photo, and which photo kills its workers
+attendance  one step over a block of photos, each reported to the roster
 flow        the Ray Data pipeline over many photos
 ledger      lease, rows in parts, progress, error budget, run record
 album       the small pictures that the report will show
