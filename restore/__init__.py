@@ -26,6 +26,7 @@ choice      the engines of a run, their weights and hashes
 roster      which worker is at which photo, and which photo kills its workers
 attendance  one step over a block of photos, each reported to the roster
 flow        the Ray Data pipeline over many photos
+budget      whether failures are the photos' own or the world's
 ledger      lease, rows in parts, progress, error budget, run record
 album       the small pictures that the report will show
 report      a run as a page to look at
