@@ -17,7 +17,6 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from cluster.profiles import Profile
 from jobs.announce import announce, sum_up
 from jobs.order import Order
 from manifests.committed import committed_rows
@@ -140,7 +139,7 @@ class Run:
         order, until = self._order, self._terms.admit_until(time.time())
         with connected(order.store) as nodes:
             stream = flow.outcomes(
-                order.job(self.run_id), path, extra, order.choice, _pool(order.profile, nodes), until
+                order.job(self.run_id), path, extra, order.choice, _pool(order, nodes), until
             )
             total = planned.todo.num_rows + planned.reused.num_rows
             with Progress(total, events=self._events) as progress:
@@ -223,7 +222,8 @@ def connected(store: OutStore) -> Iterator[flow.Cluster]:
         ray.shutdown()
 
 
-def _pool(profile: Profile, nodes: flow.Cluster) -> flow.Pool:
+def _pool(order: Order, nodes: flow.Cluster) -> flow.Pool:
+    profile = order.profile
     actors = profile.actors(nodes.cpus, nodes.gpus)
     if actors < 1:
         raise EngineError(
@@ -235,4 +235,5 @@ def _pool(profile: Profile, nodes: flow.Cluster) -> flow.Pool:
         cpus=profile.cpus_per_actor,
         gpus=profile.gpus_per_actor,
         photos_per_block=profile.photos_per_block,
+        photo_seconds=order.settings.photo_timeout,
     )

@@ -29,6 +29,7 @@ class RestoreSettings:
     allow_root: tuple[str, ...] = option("folder that local inputs may lie in", (), metavar="DIR")
     allow_http: bool = option("read inputs from http(s) too", False)
     max_megapixels: float = option("refuse larger pictures", 400.0, metavar="N")
+    photo_timeout: float = option("seconds a photo may take in one step", 600.0, metavar="SECONDS")
     log: str = option("lines for people, or JSON events on stdout", "text", choices=("text", "json"))
 
     def __post_init__(self) -> None:
@@ -39,6 +40,7 @@ class RestoreSettings:
         )
         _require(0 <= self.max_failed <= 1, "--max-failed", self.max_failed, "a fraction from 0 to 1")
         _require(self.max_megapixels > 0, "--max-megapixels", self.max_megapixels, "more than 0")
+        _require(self.photo_timeout > 0, "--photo-timeout", self.photo_timeout, "more than 0")
 
 
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:
@@ -69,6 +71,7 @@ class NightlySettings:
     allow_root: tuple[str, ...] = option("folder that local inputs may lie in", (), metavar="DIR")
     allow_http: bool = option("read inputs from http(s) too", False)
     max_megapixels: float = option("refuse larger pictures", 400.0, metavar="N")
+    photo_timeout: float = option("seconds a photo may take in one step", 600.0, metavar="SECONDS")
     log: str = option("lines for people, or JSON events on stdout", "text", choices=("text", "json"))
     notify: str | None = option("POST the summary to a URL, or give it to a command", None, metavar="TARGET")
 

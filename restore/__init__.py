@@ -23,7 +23,10 @@ photo       the story of one photo: prepare -> paint -> finish
 estimate    what painting many would take
 weights     a model's name -> a verified local directory
 choice      the engines of a run, their weights and hashes
+roster      which worker is at which photo, and which photo kills its workers
+attendance  one step over a block of photos, each reported to the roster
 flow        the Ray Data pipeline over many photos
+budget      whether failures are the photos' own or the world's
 ledger      lease, rows in parts, progress, error budget, run record
 album       the small pictures that the report will show
 report      a run as a page to look at

@@ -3,7 +3,8 @@
     plan -> prepare (CPU tasks) -> paint (a pool of actors) -> finish (CPU tasks) -> driver
 
 Between operators a photo is one row: its id and the pickled value that `restore.photo` hands from
-step to step. The only importer of ray in this package.
+step to step. Ray starts again, for ever, what a dead worker did not end; the roster, an actor beside
+the driver, ends the photo that kills its workers. The only importer of ray in this package.
 """
 
 from __future__ import annotations
@@ -14,23 +15,30 @@ import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import cv2
 import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from restore import engines, photo
+from restore.attendance import attended, time_limit
 from restore.choice import Choice
 from restore.engines import Engine, Method
 from restore.errors import DeviceLost, ErrorCode, ItemError, SystemicError
 from restore.item import Item
 from restore.outcome import Outcome, outcomes_table, with_thumbs
+from restore.roster import Answer, Roster, Step, Worker
 
 log = logging.getLogger(__name__)
 
 _HOP = pa.schema([pa.field("item_id", pa.string()), pa.field("photo", pa.large_binary())])
+
+NODE_SECONDS = 30.0
+"""A node that starts no task within that time is taken to be gone; Ray itself tells after up to 15 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +49,14 @@ class Pool:
         actors: how many, all started at once.
         cpus, gpus: what Ray reserves for each.
         photos_per_block: photos that travel together; what a lost worker loses.
+        photo_seconds: what one photo may take in one step before its worker is ended.
     """
 
     actors: int
     cpus: float
     gpus: float
     photos_per_block: int
+    photo_seconds: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +96,28 @@ def outcomes(
         SystemicError: the one that a worker met, when the world is broken.
     """
     _configure()
+    desk = open_desk(pool.photo_seconds)
     filesystem, root = job.store.arrow_filesystem()
     photos = (
         ray.data.read_parquet(f"{root}/{plan}", filesystem=filesystem)
         # One Parquet file is one read task and would be one block: small blocks make the
         # parallelism, and are all that a lost worker loses.
         .repartition(target_num_rows_per_block=pool.photos_per_block)
-        .map_batches(prepare, fn_args=(job, admit_until), batch_size=None, batch_format="pyarrow", num_cpus=1)
+        .map_batches(
+            prepare, fn_args=(job, desk, admit_until), batch_size=None, batch_format="pyarrow", num_cpus=1
+        )
         .map_batches(
             Painter,
-            fn_constructor_args=(choice, admit_until),
+            fn_constructor_args=(choice, desk, admit_until),
             batch_size=pool.photos_per_block,
             batch_format="pyarrow",
             compute=ActorPoolStrategy(min_size=pool.actors, max_size=pool.actors, initial_size=pool.actors),
             num_cpus=pool.cpus,
             num_gpus=pool.gpus or None,
         )
-        .map_batches(finish, fn_args=(job, tuple(extra)), batch_size=None, batch_format="pyarrow", num_cpus=1)
+        .map_batches(
+            finish, fn_args=(job, desk, tuple(extra)), batch_size=None, batch_format="pyarrow", num_cpus=1
+        )
     )
     try:
         yield from photos.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
@@ -112,26 +127,63 @@ def outcomes(
         raise
 
 
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The roster as a worker reaches it, and the seconds that one photo may take in one step."""
+
+    roster: Any
+    photo_seconds: float
+
+    def begin(self, step: Step, items: Sequence[str]) -> Answer:
+        """One call to the roster, and another where it tells of lost workers on other nodes."""
+        me = _this_worker()
+        answer: Answer = ray.get(self.roster.begin.remote(step, me, items))
+        if answer.unsure:
+            gone = [node for node in answer.unsure if not _lives(node)]
+            answer = ray.get(self.roster.begin.remote(step, me, items, gone))
+        return answer
+
+    def end(self, step: Step, items: Sequence[str]) -> None:
+        """Told, and no answer waited for."""
+        self.roster.end.remote(step, _this_worker(), items)
+
+
+def open_desk(photo_seconds: float) -> Desk:
+    """A desk with a roster of its own, on the driver's node: the loss of any other leaves it as it is."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    actor = ray.remote(Roster).options(
+        num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here
+    )
+    return Desk(actor.remote(photo_seconds), photo_seconds)
+
+
 def _over(admit_until: float | None) -> bool:
     return admit_until is not None and time.time() >= admit_until
 
 
-def prepare(rows: pa.Table, job: photo.Job, admit_until: float | None = None) -> pa.Table:
+def prepare(rows: pa.Table, job: photo.Job, desk: Desk, admit_until: float | None = None) -> pa.Table:
     """Rows of the plan -> photos whose windows wait to be painted."""
     if _over(admit_until):
         return _pack([])
     cv2.setNumThreads(1)
-    items = [Item.from_row(row) for row in rows.to_pylist()]
-    return _pack([_guarded(photo.prepare, item, photo.first_facts(item, job), job) for item in items])
+    facts = partial(photo.first_facts, job=job)
+
+    def work(items: Sequence[Item]) -> Iterator[photo.Prepared | Outcome]:
+        for item in items:
+            yield _guarded(photo.prepare, item, facts(item), job, desk)
+
+    items = {row["item_id"]: Item.from_row(row) for row in rows.to_pylist()}
+    return _pack(attended(desk, "prepare", items, work, facts))
 
 
 class Painter:
     """The actor that holds the engines, loaded once."""
 
-    def __init__(self, choice: Choice, admit_until: float | None = None) -> None:
+    def __init__(self, choice: Choice, desk: Desk, admit_until: float | None = None) -> None:
         cv2.setNumThreads(1)
         self._admit_until = admit_until
         self._batch = choice.config.batch
+        self._desk = desk
         self._engines: dict[Method, Engine] = {}
         self._fault: SystemicError | None = None
         try:
@@ -143,42 +195,92 @@ class Painter:
     def __call__(self, photos: pa.Table) -> pa.Table:
         if self._fault is not None:
             raise self._fault
-        waiting = _unpack(photos)
+        waiting, done = _on_their_way(photos)
         if _over(self._admit_until):
-            return _pack([value for value in waiting if isinstance(value, Outcome)])
+            return _pack(done)
+        return _pack([*done, *attended(self._desk, "paint", waiting, self._painted, _facts)])
+
+    def _painted(self, photos: Sequence[photo.Prepared]) -> list[photo.Repainted | Outcome]:
+        """The photos in one go; after a fault of ours one by one, so that it costs only one of them."""
         try:
-            return _pack(photo.paint(waiting, self._engines, self._batch))
+            with time_limit(self._desk.photo_seconds * len(photos)):
+                return photo.paint(photos, self._engines, self._batch)
         except DeviceLost:
             # Ray counts this as a crash and starts another actor; an exception would end the run, and
             # `exit_actor` would count as meant.
             log.exception("leaving this process to get the device back")
             os._exit(1)
+        except SystemicError:
+            raise
+        except Exception as error:
+            if len(photos) > 1:
+                return [painted for one in photos for painted in self._painted([one])]
+            log.exception("%s: unexpected error in paint", photos[0].item.item_id)
+            return [_crashed(photos[0].facts, "paint", error)]
 
 
-def finish(photos: pa.Table, job: photo.Job, extra: Sequence[str]) -> pa.Table:
+def finish(photos: pa.Table, job: photo.Job, desk: Desk, extra: Sequence[str]) -> pa.Table:
     """Painted photos -> their outcomes, and their small pictures beside them."""
     cv2.setNumThreads(1)
-    done = [
-        value if isinstance(value, Outcome) else _guarded(photo.finish, value, value.facts, job)
-        for value in _unpack(photos)
-    ]
+
+    def work(painted: Sequence[photo.Repainted]) -> Iterator[Outcome]:
+        for one in painted:
+            yield _guarded(photo.finish, one, one.facts, job, desk)
+
+    waiting, done = _on_their_way(photos)
+    done += attended(desk, "finish", waiting, work, _facts)
     return with_thumbs(outcomes_table(done, extra), done)
 
 
-def _guarded(step: Callable[[Any, photo.Job], Any], value: Any, facts: Outcome, job: photo.Job) -> Any:
-    """One photo's step, such that a fault of ours in it costs that photo and not the night.
-
-    The row says `worker_crashed` and the log has the traceback; the error budget stops a run in
-    which that is no exception.
-    """
+def _guarded(
+    step: Callable[[Any, photo.Job], Any], value: Any, facts: Outcome, job: photo.Job, desk: Desk
+) -> Any:
+    """One photo's step, such that a fault of ours in it costs that photo and not the night."""
     try:
-        return step(value, job)
+        with time_limit(desk.photo_seconds):
+            return step(value, job)
     except SystemicError:
         raise
     except Exception as error:
         log.exception("%s: unexpected error in %s", facts.item_id, step.__name__)
-        crash = f"unexpected {type(error).__name__} in {step.__name__}: {error}"
-        return photo.failed(facts, ItemError(ErrorCode.WORKER_CRASHED, crash))
+        return _crashed(facts, step.__name__, error)
+
+
+def _crashed(facts: Outcome, step: str, error: Exception) -> Outcome:
+    """The row of a photo that met a fault of ours; the error budget stops a run in which that is usual."""
+    crash = f"unexpected {type(error).__name__} in {step}: {error}"
+    return photo.failed(facts, ItemError(ErrorCode.WORKER_CRASHED, crash))
+
+
+def _on_their_way(rows: pa.Table) -> tuple[dict[str, Any], list[Outcome]]:
+    """The photos to go on with, by item id, and those that have come to their end."""
+    values = _unpack(rows)
+    waiting = {value.item.item_id: value for value in values if not isinstance(value, Outcome)}
+    return waiting, [value for value in values if isinstance(value, Outcome)]
+
+
+def _facts(value: photo.Prepared | photo.Repainted) -> Outcome:
+    return value.facts
+
+
+def _this_worker() -> Worker:
+    context = ray.get_runtime_context()
+    return Worker(context.get_worker_id(), context.get_node_id())
+
+
+def _lives(node: str) -> bool:
+    """Whether a node still starts a task."""
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    sign = ray.remote(_sign_of_life).options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote()
+    try:
+        ray.get(sign, timeout=NODE_SECONDS)
+    except ray.exceptions.RayError:
+        return False
+    return True
+
+
+def _sign_of_life() -> None:
+    """What `_lives` has a node do."""
 
 
 def _pack(photos: Sequence[Any]) -> pa.Table:

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from restore.budget import Budget
 from restore.errors import BudgetSpent, LeaseHeld
 from restore.events import SILENT, Events
 from restore.lease import Lease
@@ -35,12 +36,6 @@ POLL_SECONDS = 0.2
 
 GATHERED = 64
 """Small tables held before they become one: each costs some 50 KB beside its rows."""
-
-ALIKE = 20
-"""So many failures with one code, and nothing else, before a run is taken to meet a broken world."""
-
-JUDGED_FROM = 50
-"""Attempted rows before the fraction of failures is judged."""
 
 
 @dataclass(slots=True)
@@ -81,17 +76,13 @@ class Tally:
         self.ssim += pc.sum(ssim).as_py() or 0.0
         self.referenced += len(psnr) - psnr.null_count
 
-    @property
-    def only_alike_failures(self) -> bool:
-        return self.failed == self.attempted and len(self.codes) == 1
-
 
 class Ledger:
     """Gathers outcomes and commits them in parts.
 
     A part is due 3 s after the first outcome, then at intervals that double to 60 s, or when it
-    holds 20,000 rows. While a run has seen nothing but failures of one kind its rows are held back:
-    they may tell of a broken world and not of the photos.
+    holds 20,000 rows. The newest rows are held back while the budget finds them doubtful: they may
+    tell of a broken world and not of the photos.
     """
 
     def __init__(
@@ -111,11 +102,10 @@ class Ledger:
         self._lease = lease
         self._run_id = run_id
         self._schema = outcome_schema(extra)
-        self._max_failed = max_failed
+        self._budget = Budget(max_failed)
         self._clock = clock
         self._events = events
         self._waiting: list[pa.Table] = []
-        self._rows = 0
         self._interval = FIRST_PART_SECONDS
         self._due_at = float("inf")
 
@@ -132,7 +122,6 @@ class Ledger:
         if not self._waiting:
             self._due_at = min(self._due_at, self._clock() + self._interval)
         self._waiting.append(outcomes)
-        self._rows += outcomes.num_rows
         if len(self._waiting) >= GATHERED:
             self._waiting = [pa.concat_tables(self._waiting).combine_chunks()]
         self.tally.add(outcomes, self._clock())
@@ -142,55 +131,54 @@ class Ledger:
 
     def tick(self) -> None:
         """Commit if a part is due. Called often."""
-        if (
-            self._waiting
-            and not self._suspicious
-            and (self._clock() >= self._due_at or self._rows >= PART_ROWS)
-        ):
-            self.commit()
+        sure = self._rows - self._budget.doubtful
+        if sure > 0 and (self._clock() >= self._due_at or sure >= PART_ROWS):
+            self._commit(sure)
 
     def commit(self) -> None:
-        """Write what waits as one part."""
-        if not self._waiting:
+        """Write all that waits as one part."""
+        self._commit(self._rows)
+
+    def close(self) -> None:
+        """Commit what waits, for a run that ends early; without the rows of one that met nothing but
+        doubtful ones, which are done again.
+        """
+        if self._budget.doubtful < self.tally.attempted:
+            self.commit()
+
+    @property
+    def _rows(self) -> int:
+        return sum(table.num_rows for table in self._waiting)
+
+    def _commit(self, count: int) -> None:
+        """Write the oldest rows that wait as one part."""
+        if not count:
             return
         self._lease.check()
-        table = self._stamped(pa.concat_tables(self._waiting))
+        waiting = pa.concat_tables(self._waiting)
+        table = self._stamped(waiting.slice(0, count))
         path = f"metadata/run={self._run_id}/part-{len(self.parts):05d}.parquet"
         if self._store.create(path, _parquet(table)).existing is not None:
             raise LeaseHeld(f"{path} exists: another writer is at work in {self._store.root}")
         self.parts.append(path)
-        self.committed += table.num_rows
-        self._events.part(path, table.num_rows, self.committed)
-        self._waiting, self._rows = [], 0
+        self.committed += count
+        self._events.part(path, count, self.committed)
         self._interval = min(2 * self._interval, LONGEST_PART_SECONDS)
-        self._due_at = float("inf")
-
-    def close(self) -> None:
-        """Commit what waits, for a run that ends early; rows held back are dropped and done again."""
-        if not self._suspicious:
-            self.commit()
-
-    @property
-    def _suspicious(self) -> bool:
-        return self.tally.only_alike_failures and self.tally.attempted < ALIKE
+        self._waiting = [waiting.slice(count).combine_chunks()] if count < waiting.num_rows else []
+        self._due_at = self._clock() + self._interval if self._waiting else float("inf")
 
     def _judge(self, newest: pa.Table) -> None:
-        tally = self.tally
-        if tally.only_alike_failures and tally.attempted >= ALIKE:
-            self._waiting, self._rows = [], 0
-            message = next(iter(newest.column("error_message").drop_null().to_pylist()), "")
-            code = next(iter(tally.codes))
-            raise BudgetSpent(
-                f"the first {tally.attempted} photos all failed with {code}, so none is recorded; "
-                f"the last said: {message}"
-            )
-        if tally.attempted >= JUDGED_FROM and tally.failed > self._max_failed * tally.attempted:
-            self.commit()
-            most = ", ".join(f"{code} {count}" for code, count in tally.codes.most_common(3))
-            raise BudgetSpent(
-                f"{tally.failed} of {tally.attempted} photos failed ({most}), more than --max-failed "
-                f"{self._max_failed:g}; what is done is committed"
-            )
+        self._budget.add(newest.column("error_code").to_pylist())
+        spent = self._budget.spent()
+        if spent is None:
+            return
+        if spent.unrecorded is not None:
+            rows = pa.concat_tables(self._waiting)
+            told = pc.equal(rows.column("error_code"), spent.unrecorded)
+            self._waiting = [rows.filter(pc.invert(pc.fill_null(told, False)))]
+        self.commit()
+        message = next(iter(newest.column("error_message").drop_null().to_pylist()), "")
+        raise BudgetSpent(f"{spent.why}; the last said: {message}")
 
     def _stamped(self, table: pa.Table) -> pa.Table:
         """With row ids, in the order of time over all runs, and the time of the commit."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,17 +13,12 @@ import pytest
 import ray
 
 from restore import flow, identity, photo
-from restore.choice import choose
-from restore.engines import EngineConfig
 from restore.errors import EngineError
-from restore.item import PLAN_SCHEMA
 from restore.outcome import THUMBS, outcome_schema
-from restore.recipe import Models, Recipe
-from restore.storage import AccessPolicy, OutStore
+from restore.recipe import Models
 from restore.weights import Weights
-from tests.archives import make_archive, read_manifest_rows
+from tests.plans import CHOICE, make_job, write_plan
 
-CHOICE = choose(["auto", "telea"], "ns", Recipe(), EngineConfig(batch=4))
 POOL = flow.Pool(actors=1, cpus=0, gpus=0, photos_per_block=2)
 
 
@@ -37,42 +31,12 @@ def cluster() -> Iterator[None]:
 
 @pytest.fixture
 def job(tmp_path: Path) -> photo.Job:
-    return photo.Job(
-        run_id="run",
-        recipe=Recipe(),
-        auto="ns",
-        engine_hashes={"auto": identity.classical_hash(), "telea": identity.classical_hash()},
-        store=OutStore.open(str(tmp_path / "out")),
-        access=AccessPolicy((str(tmp_path / "in"),)),
-        software_version="0",
-    )
-
-
-def write_plan(folder: Path, out: Path, count: int) -> list[str]:
-    manifest = make_archive(folder, count, 320, 240)
-    rows = [
-        {
-            "item_id": row["item_id"],
-            "image": str(folder / row["image"]),
-            "mask": str(folder / row["mask"]),
-            "image_pinned": False,
-            "mask_pinned": False,
-            "overrides": json.dumps({"engine": "telea"}) if number == 1 else "{}",
-            "work_key": f"{number:064d}",
-            "reason": "new",
-            "attempts": 0,
-            "x_box": str(number),
-        }
-        for number, row in enumerate(read_manifest_rows(manifest))
-    ]
-    schema = PLAN_SCHEMA.append(pa.field("x_box", pa.string()))
-    (out / "plans").mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), out / "plans/run.parquet")
-    return [row["item_id"] for row in rows]
+    return make_job(tmp_path)
 
 
 def test_every_row_of_the_plan_comes_out_once(cluster: None, job: photo.Job, tmp_path: Path) -> None:
-    ids = write_plan(tmp_path / "in", tmp_path / "out", 9)
+    ids = [f"photo {number}" for number in range(9)]
+    write_plan(tmp_path / "in", tmp_path / "out", ids)
     (tmp_path / "in/images/004.jpg").unlink()
     tables = list(flow.outcomes(job, "plans/run.parquet", ["x_box"], CHOICE, POOL))
     assert len(tables) > 1, "outcomes stream, they do not come all at the end"
@@ -88,7 +52,7 @@ def test_every_row_of_the_plan_comes_out_once(cluster: None, job: photo.Job, tmp
 
 
 def test_a_fault_of_ours_costs_one_photo(cluster: None, job: photo.Job, tmp_path: Path) -> None:
-    write_plan(tmp_path / "in", tmp_path / "out", 4)
+    write_plan(tmp_path / "in", tmp_path / "out", "abcd")
     broken = replace(job, engine_hashes={"auto": identity.classical_hash()})  # `telea` is missing: a KeyError
     table = pa.concat_tables(flow.outcomes(broken, "plans/run.parquet", ["x_box"], CHOICE, POOL))
     rows = {row["x_box"]: row for row in table.to_pylist()}
@@ -99,7 +63,7 @@ def test_a_fault_of_ours_costs_one_photo(cluster: None, job: photo.Job, tmp_path
 def test_after_its_time_nothing_is_begun_and_what_is_decided_stays(
     cluster: None, job: photo.Job, tmp_path: Path
 ) -> None:
-    write_plan(tmp_path / "in", tmp_path / "out", 4)
+    write_plan(tmp_path / "in", tmp_path / "out", "abcd")
     late = time.time() - 1
     assert not sum(
         table.num_rows for table in flow.outcomes(job, "plans/run.parquet", ["x_box"], CHOICE, POOL, late)
@@ -107,13 +71,14 @@ def test_after_its_time_nothing_is_begun_and_what_is_decided_stays(
     assert not list(job.store.list("images"))
     (tmp_path / "in/images/002.jpg").unlink()
     rows = pq.read_table(tmp_path / "out/plans/run.parquet")
-    prepared = flow.prepare(rows, job)
-    done = flow.finish(flow.Painter(CHOICE, late)(prepared), job, ["x_box"])
+    desk = flow.open_desk(60)
+    prepared = flow.prepare(rows, job, desk)
+    done = flow.finish(flow.Painter(CHOICE, desk, late)(prepared), job, desk, ["x_box"])
     assert done["error_code"].to_pylist() == ["image_not_found"]
 
 
 def test_a_broken_world_is_raised_as_itself(cluster: None, job: photo.Job, tmp_path: Path) -> None:
-    write_plan(tmp_path / "in", tmp_path / "out", 2)
+    write_plan(tmp_path / "in", tmp_path / "out", "ab")
     gone = Weights("vae", "somewhere/else", "", "", "digest")
     world = replace(CHOICE, models=Models(vae=str(tmp_path / "gone")), weights={"vae": gone})
     with pytest.raises(EngineError, match=r"models\.vae.*no such directory"):

@@ -17,7 +17,7 @@ import pytest
 from restore.errors import BudgetSpent, EngineError, LeaseHeld
 from restore.events import Events
 from restore.lease import take
-from restore.ledger import Ledger, Tally, collect, write_plan, write_record
+from restore.ledger import Ledger, collect, write_plan, write_record
 from restore.outcome import Figures, Outcome, outcome_schema, outcomes_table
 from restore.storage import OutStore
 
@@ -125,25 +125,51 @@ def test_failures_alike_of_a_run_that_comes_to_its_end_are_recorded(ledger: Ledg
     assert ledger.committed == 5
 
 
-def test_failures_of_several_kinds_are_no_broken_world(ledger: Ledger) -> None:
-    ledger.add(rows(10, "image_unreadable"))
-    ledger.add(rows(15, "mask_not_found", start=10))
-    ledger.commit()
-    assert ledger.committed == 25
+def test_a_broken_world_under_way_leaves_no_rows_of_it(ledger: Ledger, store: OutStore, clock: Clock) -> None:
+    ledger.add(rows(100))
+    ledger.add(rows(1, "image_unreadable", start=100))
+    ledger.add(rows(12, "storage_unavailable", start=101))
+    clock.now += 10
+    ledger.tick()
+    assert part(store, 0).num_rows == 101, "what came before is sure"
+    ledger.add(rows(7, "storage_unavailable", start=113))
+    clock.now += 100
+    ledger.tick()
+    assert len(ledger.parts) == 1
+    words = "20 photos in a row .*storage_unavailable.*the last said: storage_unavailable: p120"
+    with pytest.raises(BudgetSpent, match=words):
+        ledger.add(rows(1, "storage_unavailable", start=120))
+    ledger.close()
+    assert ledger.committed == 101
 
 
-def test_the_budget_is_judged_after_fifty_rows(ledger: Ledger) -> None:
+def test_rows_held_back_are_committed_when_the_world_goes_on(
+    ledger: Ledger, store: OutStore, clock: Clock
+) -> None:
+    ledger.add(rows(1))
+    ledger.add(rows(5, "storage_denied", start=1))
+    clock.now += 3
+    ledger.tick()
+    ledger.add(rows(1, start=6))
+    clock.now += 6
+    ledger.tick()
+    assert [part(store, 0).num_rows, part(store, 1).num_rows] == [1, 6]
+    assert part(store, 1)["item_id"].to_pylist() == [f"p{n}" for n in range(1, 7)]
+
+
+def test_a_run_that_ends_in_doubt_records_what_it_saw(ledger: Ledger) -> None:
+    ledger.add(rows(3))
+    ledger.add(rows(5, "storage_denied", start=3))
+    ledger.close()
+    assert ledger.committed == 8
+
+
+def test_a_spent_budget_commits_what_is_done(ledger: Ledger) -> None:
     ledger.add(rows(30))
     ledger.add(rows(19, "image_unreadable", start=30))
     with pytest.raises(BudgetSpent, match=r"20 of 50 .*image_unreadable 20.*--max-failed 0\.2"):
         ledger.add(rows(1, "image_unreadable", start=49))
     assert ledger.committed == 50
-
-
-def test_a_fifth_may_fail(ledger: Ledger) -> None:
-    ledger.add(rows(80))
-    ledger.add(rows(20, "image_unreadable", start=80))
-    assert ledger.tally.failed == 20
 
 
 def test_a_part_under_a_taken_name_is_never_replaced(ledger: Ledger, store: OutStore) -> None:
@@ -205,10 +231,6 @@ def test_plan_and_record_are_created_once(store: OutStore, tmp_path: Path) -> No
     assert path == f"plans/{RUN}.parquet" and store.read(path) == b"PAR1 and more"
     write_record(store, RUN, {"verdict": "complete", "ü": 1})
     assert json.loads(store.read(f"runs/{RUN}.json")) == {"verdict": "complete", "ü": 1}
-
-
-def test_an_empty_tally_is_no_failure() -> None:
-    assert not Tally().only_alike_failures
 
 
 def test_failures_are_told_as_they_come_and_parts_when_they_are_committed(store: OutStore) -> None:

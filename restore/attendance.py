@@ -1,0 +1,68 @@
+"""One step over the photos of a block, each reported to the roster before it is touched."""
+
+from __future__ import annotations
+
+import faulthandler
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+from restore import photo
+from restore.outcome import Outcome
+from restore.roster import Answer, Step
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_STDERR = 2
+
+
+class Desk(Protocol):
+    """The roster as one worker sees it."""
+
+    def begin(self, step: Step, items: Sequence[str]) -> Answer:
+        """Report photos and hear which of them to begin."""
+        ...
+
+    def end(self, step: Step, items: Sequence[str]) -> None:
+        """Report that their work is done."""
+        ...
+
+
+def attended(
+    desk: Desk,
+    step: Step,
+    photos: Mapping[str, T],
+    work: Callable[[list[T]], Iterable[R]],
+    facts: Callable[[T], Outcome],
+) -> list[R | Outcome]:
+    """The step's results, and a failed outcome for each photo that has killed too many workers.
+
+    Args:
+        photos: by item id.
+        work: the step over photos that may share a worker's fate.
+        facts: what is known of a photo's outcome.
+    """
+    answer = desk.begin(step, list(photos))
+    done: list[R | Outcome] = [
+        photo.failed(facts(photos[item]), error) for item, error in answer.ended.items()
+    ]
+    if answer.together:
+        done += work([photos[item] for item in answer.together])
+        desk.end(step, answer.together)
+    for item in answer.alone:
+        done += attended(desk, step, {item: photos[item]}, work, facts)
+    return done
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Ends this process, with all threads' tracebacks on stderr, when the block takes longer.
+
+    By a thread of C that does not wait for the interpreter's lock: a decoder that hangs may hold it.
+    """
+    faulthandler.dump_traceback_later(seconds, exit=True, file=_STDERR)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
