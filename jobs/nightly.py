@@ -17,8 +17,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from manifests.listing import Found, Listed, Sources, build
-
 from jobs.announce import announce, foretell
 from jobs.notify import notify
 from jobs.order import Order, read_order
@@ -26,6 +24,7 @@ from jobs.run import ALL_WELL, OTHER, Run, Terms, stop_signals
 from jobs.settings import NightlySettings, RestoreSettings, deadline
 from manifests import upkeep
 from manifests.committed import committed_rows
+from manifests.listing import Found, Listed, Sources, build
 from manifests.removed import removed
 from restore.command_line import parse
 from restore.errors import ItemError, SystemicError
