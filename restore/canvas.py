@@ -38,6 +38,8 @@ def extended(picture: Picture, margins: Margins, max_megapixels: float) -> Pictu
 def on_canvas(damage: Mask, margins: Margins) -> Mask:
     """Damage of the photo as damage of the canvas: the margins are damaged too."""
     left, top, right, bottom = margins
+    if not any(margins):
+        return damage
     return np.pad(damage, ((top, bottom), (left, right)), constant_values=True)
 
 

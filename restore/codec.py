@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ __all__ = [
     "encode",
     "read_header",
     "shown",
+    "strips",
 ]
 
 # One thread a process and no cache of operations: a cluster runs one process per core.
@@ -52,6 +53,7 @@ _ALPHA: tuple[Mode, ...] = ("LA", "RGBA")
 _SMALL_PROFILE = 4096  # bytes; the usual matrix profiles have 500 to 3200
 # LZW and deflate may grow noise by half; beyond this the offsets of classic TIFF could run over.
 _BIG_TIFF = 2 << 30
+_STRIP = 256  # rows; a tile's height in libvips' own TIFFs, so that no tile is read twice
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,6 +172,26 @@ def decode(data: bytes, *, max_megapixels: float = 400) -> Picture:
     )
 
 
+def strips(data: bytes, *, max_megapixels: float = 400) -> Iterator[tuple[slice, Pixels]]:
+    """The stored samples of an encoded picture, some rows at a time from the top: giants are compared so.
+
+    As the file holds them: not turned by its Orientation, and a palette's colours in full.
+
+    Raises:
+        ItemError: as `decode`, wherever in the picture the damage is met.
+    """
+    image, header, _ = _open(data, max_megapixels)
+    region = pyvips.Region.new(image)
+    try:
+        for top in range(0, image.height, _STRIP):
+            rows = min(_STRIP, image.height - top)
+            shape = (rows, image.width) if image.bands == 1 else (rows, image.width, image.bands)
+            stored = region.fetch(0, top, image.width, rows)
+            yield slice(top, top + rows), np.ndarray(shape, _dtype(image), stored)
+    except pyvips.Error as error:
+        raise _unreadable(header.format, _first_line(error)) from None
+
+
 def _open(data: bytes, max_megapixels: float = math.inf) -> tuple[Any, Header, Surroundings]:
     form = _recognised(data)
     try:
@@ -269,7 +291,11 @@ def _pixels(image: Any, data: bytes, form: Format) -> Pixels:
 def _memory(image: Any) -> Pixels:
     """The samples of a libvips image, computed into one buffer. Its own `numpy()` loses 1 x 1's shape."""
     shape = (image.height, image.width) if image.bands == 1 else (image.height, image.width, image.bands)
-    return np.ndarray(shape, np.uint8 if image.format == "uchar" else np.uint16, image.write_to_memory())
+    return np.ndarray(shape, _dtype(image), image.write_to_memory())
+
+
+def _dtype(image: Any) -> type[np.unsignedinteger[Any]]:
+    return np.uint8 if image.format == "uchar" else np.uint16
 
 
 def _harmless(message: str) -> bool:

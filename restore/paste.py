@@ -59,8 +59,8 @@ def paste(
             was given margins: there its pixels are kept to the last row.
     """
     damage = _damage(picture, places)
-    beyond = outside(damage.shape, margins)
-    inner = damage & ~beyond
+    beyond = outside(damage.shape, margins) if any(margins) else None
+    inner = damage if beyond is None else damage & ~beyond
     patchwork = picture.pixels
     for native in (True, False):  # thin damage first: where both meet, the large repair has the last word
         mine = [index for index, place in enumerate(places) if (place.tones is None) == native]
@@ -70,8 +70,11 @@ def paste(
             near = masks.zone(_damage(picture, some), feather)
             patchwork = assemble(patchwork, near, [place.window for place in some], patches)
     pixels = composite.feather(picture.pixels, patchwork, inner, feather, mode=picture.mode)
-    pixels[beyond] = patchwork[beyond]
-    return Restored(pixels, damage, masks.zone(inner, feather) | beyond)
+    zone = masks.zone(inner, feather)
+    if beyond is not None:
+        pixels[beyond] = patchwork[beyond]
+        zone |= beyond
+    return Restored(pixels, damage, zone)
 
 
 def _damage(picture: Picture, places: Sequence[Place]) -> Mask:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
@@ -447,15 +448,20 @@ def _proven(
     Decodes what will be stored, so the proof is about the file and not about our intentions. None
     where an output format that was asked for holds another depth or mode.
     """
-    stored = codec.decode(encoded.data, max_megapixels=max_megapixels).pixels
-    if encoded.proof == "exact" and not np.array_equal(stored, restored.pixels):
-        raise ItemError(ErrorCode.VERIFY_FAILED, "the encoded picture does not decode to what was encoded")
-    if stored.shape != source.pixels.shape or stored.dtype != source.pixels.dtype:
-        return None
-    changed = composite.changed_outside(source.pixels, stored, zone)
-    if encoded.proof == "exact" and changed:
+    exact, pixels, changed, below = encoded.proof == "exact", source.pixels, 0, 0
+    for rows, stored in codec.strips(encoded.data, max_megapixels=max_megapixels):
+        if exact and not np.array_equal(stored, restored.pixels[rows]):
+            raise ItemError(
+                ErrorCode.VERIFY_FAILED, "the encoded picture does not decode to what was encoded"
+            )
+        alike = stored.shape[1:] == pixels.shape[1:] and stored.dtype == pixels.dtype
+        changed += composite.changed_outside(pixels[rows], stored, zone[rows]) if alike else 0
+        below = rows.stop
+    if below != restored.height:
+        raise ItemError(ErrorCode.VERIFY_FAILED, f"the encoded picture has {below} rows of {restored.height}")
+    if exact and changed:
         raise ItemError(ErrorCode.VERIFY_FAILED, f"{changed} pixels outside the damage would change")
-    return changed
+    return changed if alike else None
 
 
 def _create(output: str, data: bytes, job: Job) -> tuple[str, int]:
@@ -469,12 +475,14 @@ def _create(output: str, data: bytes, job: Job) -> tuple[str, int]:
 
 def _verify_same(output: str, existing: bytes, ours: bytes, job: Job) -> None:
     """An object found under our name is adopted only if it holds the same picture."""
+    theirs, mine = (codec.strips(one, max_megapixels=job.max_megapixels) for one in (existing, ours))
+    nothing = (slice(0), np.empty(0))
     try:
-        theirs = codec.decode(existing, max_megapixels=job.max_megapixels)
+        pairs = zip_longest(theirs, mine, fillvalue=nothing)
+        same = all(np.array_equal(one[1], other[1]) for one, other in pairs)
     except ItemError as error:
         raise ItemError(ErrorCode.VERIFY_FAILED, f"{output} exists and is damaged: {error.message}") from None
-    mine = codec.decode(ours, max_megapixels=job.max_megapixels)
-    if not np.array_equal(theirs.pixels, mine.pixels):
+    if not same:
         raise ItemError(
             ErrorCode.VERIFY_FAILED,
             f"{output} exists and shows another picture; move it away and run with --retry-failed",

@@ -75,7 +75,8 @@ def poisoned(tmp_path: Path) -> Iterator[Path]:
     """A Ray whose workers are poisoned; the file in which they tell of it."""
     told = tmp_path / "told"
     told.touch()
-    environment = {"env_vars": {"POISON_LOG": str(told)}, "worker_process_setup_hook": poison}
+    variables = {"POISON_LOG": str(told), "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {"env_vars": variables, "worker_process_setup_hook": poison}
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=environment)
     yield told
     ray.shutdown()
