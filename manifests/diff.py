@@ -30,6 +30,9 @@ FIRST = 10
 NAMES_ENGINE = "contains(overrides, '\"engine\":')"  # or a prompt has these words; parsing JSON is dear
 NAMED_ENGINE = "json_extract_string(overrides, '$.engine')"
 
+INPUTS = ("image_version", "mask_version", "overrides", "recipe_hash", "engine_hash", "pipeline_version")
+MADE_FROM = ("row_id", "item_id", *INPUTS)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -75,10 +78,12 @@ def plan(
     extra = [name for name in wanted.schema.names if name.startswith(EXTRA_PREFIX)]
     with sql.connection() as con:
         register(con, "manifest", wanted)
-        register(con, "committed", committed)
+        register(con, "committed", committed, (*MADE_FROM, "status"))
         con.execute(_open_rows(recipe_hash, _engine_hash(engine_hashes, engine)))
+        register(con, "committed", committed, (*MADE_FROM, "status", "error_code", "work_key"))
         con.execute(HISTORY)
         con.execute(_decided(retry_failed, copy_unmasked))
+        register(con, "committed", committed, ("row_id", "image_sha256", "mask_sha256"))
         con.execute(FORMER)
         todo = _todo(con, extra, limit)
         return Plan(todo, _reused(con, extra), _counts(con, todo), _first(con))
@@ -120,7 +125,7 @@ def _open_rows(recipe_hash: str, engine_hash: str) -> str:
     In a nightly run that leaves a few of millions, and only these are given a work key: sha256 costs
     more than the rest of the query. The 64-bit hash of the inputs is compared within an item only.
     """
-    inputs = "image_version, mask_version, overrides, recipe_hash, engine_hash, pipeline_version"
+    inputs = sql.names(INPUTS)
     return f"""
         CREATE TEMP TABLE open AS
         WITH wanted AS (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from manifests import sql
 
 ROW_GROUP = 50_000
 """Rows written and read at once: some megabytes, so that a reader can stream."""
+
+
+READ_AHEAD = {"batch_size": 16_384, "batch_readahead": 4, "fragment_readahead": 2}
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -61,9 +65,21 @@ def spool(con: duckdb.DuckDBPyConnection, query: str, schema: pa.Schema) -> Spoo
     return Spooled(Path(name), schema, rows)
 
 
-def register(con: duckdb.DuckDBPyConnection, view: str, rows: pa.Table | ds.Dataset | Spooled) -> None:
-    """Make rows known to queries under the name `view`."""
+def register(
+    con: duckdb.DuckDBPyConnection,
+    view: str,
+    rows: pa.Table | ds.Dataset | Spooled,
+    columns: Sequence[str] | None = None,
+) -> None:
+    """Make rows known to queries under the name `view`.
+
+    Args:
+        columns: all that queries will ask for, else every column.
+    """
     if isinstance(rows, Spooled):  # its own reader takes half of Arrow's memory, and is faster
-        con.execute(f"CREATE TEMP VIEW {view} AS FROM read_parquet({sql.text(str(rows.path))})")
+        con.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS FROM read_parquet({sql.text(str(rows.path))})")
+    elif isinstance(rows, ds.Dataset) and columns is not None:
+        # By itself Arrow reads so far ahead that ten million rows take two gigabytes.
+        con.register(view, rows.scanner(list(columns), **READ_AHEAD))
     else:
         con.register(view, rows)
