@@ -19,6 +19,7 @@ from restore.engines import EngineConfig
 from restore.events import Events
 from restore.photo import Job
 from restore.recipe import Recipe, read_recipe
+from restore.room import Room
 from restore.storage import AccessPolicy, OutStore
 
 
@@ -69,6 +70,7 @@ class Order:
             software_version=version("silverprint"),
             device=self.profile.device,
             max_megapixels=self.settings.max_megapixels,
+            room=Room(_bytes(self.settings.node_memory)),
             copy_unmasked=self.settings.copy_unmasked,
         )
 
@@ -92,6 +94,10 @@ def read_order(settings: RestoreSettings) -> Order:
         access=access,
         store=OutStore.open(settings.output),
     )
+
+
+def _bytes(gibibytes: float | None) -> int | None:
+    return None if gibibytes is None else int(gibibytes * 2**30)
 
 
 def _choice(settings: RestoreSettings, profile: Profile, recipe: Recipe, named: set[str]) -> Choice:

@@ -30,6 +30,7 @@ class RestoreSettings:
     allow_http: bool = option("read inputs from http(s) too", False)
     max_megapixels: float = option("refuse larger pictures", 400.0, metavar="N")
     photo_timeout: float = option("seconds a photo may take in one step", 600.0, metavar="SECONDS")
+    node_memory: float | None = option("memory of a node for large photos, in GiB", None, metavar="GIB")
     log: str = option("lines for people, or JSON events on stdout", "text", choices=("text", "json"))
 
     def __post_init__(self) -> None:
@@ -41,6 +42,9 @@ class RestoreSettings:
         _require(0 <= self.max_failed <= 1, "--max-failed", self.max_failed, "a fraction from 0 to 1")
         _require(self.max_megapixels > 0, "--max-megapixels", self.max_megapixels, "more than 0")
         _require(self.photo_timeout > 0, "--photo-timeout", self.photo_timeout, "more than 0")
+        _require(
+            self.node_memory is None or self.node_memory > 0, "--node-memory", self.node_memory, "more than 0"
+        )
 
 
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:
@@ -72,6 +76,7 @@ class NightlySettings:
     allow_http: bool = option("read inputs from http(s) too", False)
     max_megapixels: float = option("refuse larger pictures", 400.0, metavar="N")
     photo_timeout: float = option("seconds a photo may take in one step", 600.0, metavar="SECONDS")
+    node_memory: float | None = option("memory of a node for large photos, in GiB", None, metavar="GIB")
     log: str = option("lines for people, or JSON events on stdout", "text", choices=("text", "json"))
     notify: str | None = option("POST the summary to a URL, or give it to a command", None, metavar="TARGET")
 

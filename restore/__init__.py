@@ -19,11 +19,13 @@ figures     what can be measured of the result
 provenance  what the result says of its own making
 outcome     the photo's metadata row
 thumbs      its small pictures for the report
+room        a node's memory, shared out to large photos
 photo       the story of one photo: prepare -> paint -> finish
 estimate    what painting many would take
 weights     a model's name -> a verified local directory
 choice      the engines of a run, their weights and hashes
 roster      which worker is at which photo, and which photo kills its workers
+timer       ends a worker whose photo takes too long
 attendance  one step over a block of photos, each reported to the roster
 flow        the Ray Data pipeline over many photos
 budget      whether failures are the photos' own or the world's

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import faulthandler
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from restore import photo
@@ -13,8 +11,6 @@ from restore.roster import Answer, Step
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-_STDERR = 2
 
 
 class Desk(Protocol):
@@ -53,16 +49,3 @@ def attended(
     for item in answer.alone:
         done += attended(desk, step, {item: photos[item]}, work, facts)
     return done
-
-
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Ends this process, with all threads' tracebacks on stderr, when the block takes longer.
-
-    By a thread of C that does not wait for the interpreter's lock: a decoder that hangs may hold it.
-    """
-    faulthandler.dump_traceback_later(seconds, exit=True, file=_STDERR)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()

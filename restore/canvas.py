@@ -35,6 +35,12 @@ def extended(picture: Picture, margins: Margins, max_megapixels: float) -> Pictu
     return replace(picture, pixels=np.pad(picture.pixels, beside, mode="edge"))
 
 
+def growth(size: tuple[int, int], margins: Margins) -> float:
+    """How many times as large as a photo of `size` (width, height) its canvas is."""
+    left, top, right, bottom = margins
+    return (1 + (left + right) / size[0]) * (1 + (top + bottom) / size[1])
+
+
 def on_canvas(damage: Mask, margins: Margins) -> Mask:
     """Damage of the photo as damage of the canvas: the margins are damaged too."""
     left, top, right, bottom = margins

@@ -49,6 +49,7 @@ for _name in ("Jpeg", "Png", "Tiff", "Webp"):
 _ACCEPTED = "accepted are JPEG, PNG, TIFF and WebP of one picture, gray, RGB or CMYK, 8 or 16 bits"
 _EXTENSIONS: Mapping[Format, str] = {"jpeg": "jpg", "png": "png", "tiff": "tif", "webp": "webp"}
 _LONGEST_SIDE: Mapping[Format, int] = {"jpeg": 65535, "webp": 16383, "png": 2**31 - 1, "tiff": 2**31 - 1}
+_CHANNELS: Mapping[Mode, int] = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}
 _ALPHA: tuple[Mode, ...] = ("LA", "RGBA")
 _SMALL_PROFILE = 4096  # bytes; the usual matrix profiles have 500 to 3200
 # LZW and deflate may grow noise by half; beyond this the offsets of classic TIFF could run over.
@@ -105,7 +106,7 @@ class Header:
     """What a file says of its picture before any pixel is decoded.
 
     `width` and `height` are upright. `mode` is that of the stored colours: a palette of grays, which
-    decodes to L, says RGB here.
+    decodes to L, says RGB here. `whole`: the decoder holds all of the picture, as for a progressive JPEG.
     """
 
     format: Format
@@ -115,6 +116,12 @@ class Header:
     mode: Mode
     orientation: int
     pages: int
+    whole: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """What the decoded samples take."""
+        return self.width * self.height * _CHANNELS[self.mode] * self.bit_depth // 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +141,13 @@ class Encoded:
     dropped: tuple[str, ...]
 
 
-def read_header(data: bytes) -> Header:
+def read_header(data: bytes, *, max_megapixels: float = math.inf) -> Header:
     """Format, size, depth and mode of an encoded picture; decodes no pixel.
 
     Raises:
-        ItemError: image_unreadable, unsupported_format.
+        ItemError: image_unreadable, unsupported_format, image_too_large.
     """
-    return _open(data)[1]
+    return _open(data, max_megapixels)[1]
 
 
 def decode(data: bytes, *, max_megapixels: float = 400) -> Picture:
@@ -208,7 +215,8 @@ def _open(data: bytes, max_megapixels: float = math.inf) -> tuple[Any, Header, S
     around = _noted(_with_sound_icc(around), image)
     width, height = (image.height, image.width) if around.orientation >= 5 else (image.width, image.height)
     depth, mode = _samples(image)
-    return image, Header(form, width, height, depth, mode, around.orientation, around.pages), around
+    whole = form == "webp" or bool(image.get_typeof("interlaced"))
+    return image, Header(form, width, height, depth, mode, around.orientation, around.pages, whole), around
 
 
 def _check_size(size: tuple[int, int] | None, max_megapixels: float) -> None:

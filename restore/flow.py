@@ -25,13 +25,14 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from restore import engines, photo
-from restore.attendance import attended, time_limit
+from restore.attendance import attended
 from restore.choice import Choice
 from restore.engines import Engine, Method
 from restore.errors import DeviceLost, ErrorCode, ItemError, SystemicError
 from restore.item import Item
 from restore.outcome import Outcome, outcomes_table, with_thumbs
 from restore.roster import Answer, Roster, Step, Worker
+from restore.timer import time_limit
 
 log = logging.getLogger(__name__)
 

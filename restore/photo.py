@@ -24,6 +24,7 @@ from restore.item import Item
 from restore.outcome import TOUCHED, Figures, Outcome, Seconds, Thumbs
 from restore.paste import Place, packed, paste
 from restore.recipe import Recipe, with_overrides
+from restore.room import Room
 from restore.route import Shot, shots
 from restore.storage import AccessPolicy, Fetched, OutStore, fetch
 from restore.thumbs import damage_overlay, thumbnail
@@ -36,6 +37,9 @@ CARRY_LIMIT = 64 * 2**20
 
 BYTES_A_PIXEL, BYTES_BESIDES = 9, 64 * 2**20
 """What a file may hold: four channels of 16 bits as badly compressed as can be, and metadata."""
+
+_MASKS = 3
+"""Bool masks of the whole picture that a step holds at once."""
 
 EXTENSIONS: Mapping[str, str] = {"jpeg": "jpg", "png": "png", "tiff": "tif", "webp": "webp"}
 
@@ -54,6 +58,7 @@ class Job:
     device: str = "cpu"
     models: Mapping[Method, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
     max_megapixels: float = 400.0
+    room: Room = field(default_factory=Room)
     copy_unmasked: bool = False
 
 
@@ -115,19 +120,46 @@ def prepare(item: Item, job: Job) -> Prepared | Outcome:
         if mask is not None:
             mask_sha256 = identity.sha256_bytes(mask.data)
             facts = replace(facts, mask_version=mask.version, mask_sha256=mask_sha256)
-        fetched = time.perf_counter() - began
+        fetched, began = time.perf_counter() - began, time.perf_counter()
         if _only_touched(item, facts):
             return _timed(_touched(facts, item), began, fetched)
-        picture = codec.decode(image.data, max_megapixels=job.max_megapixels)
-        facts = _with_picture(facts, canvas.extended(picture, recipe.margins, job.max_megapixels))
-        damage = _damage(mask, picture, recipe, job)
-        facts = replace(facts, mask_coverage=masks.coverage(canvas.on_canvas(damage, recipe.margins)))
-        if not damage.any() and not any(recipe.margins):
-            return _copy(image.data, picture, _timed(facts, began, fetched), job)
-        ready = _ready(item, recipe, source, picture, damage, facts, job)
-        return replace(ready, facts=_timed(ready.facts, began, fetched), ready_at=time.time())
+        with job.room.taken(_needs(image.data, recipe, job, copies=1) + _needs_mask(mask, job)):
+            began = time.perf_counter()  # the wait for room is nobody's work
+            picture = codec.decode(image.data, max_megapixels=job.max_megapixels)
+            facts = _with_picture(facts, canvas.extended(picture, recipe.margins, job.max_megapixels))
+            damage = _damage(mask, picture, recipe, job)
+            facts = replace(facts, mask_coverage=masks.coverage(canvas.on_canvas(damage, recipe.margins)))
+            if not damage.any() and not any(recipe.margins):
+                return _copy(image.data, picture, _timed(facts, began, fetched), job)
+            ready = _ready(item, recipe, source, picture, damage, facts, job)
+            return replace(ready, facts=_timed(ready.facts, began, fetched), ready_at=time.time())
     except ItemError as error:
         return failed(facts, error)
+
+
+def _needs(data: bytes, recipe: Recipe, job: Job, copies: int) -> int:
+    """Bytes that a step takes for a source whose samples it holds so often at once, with its bool masks."""
+    header = _header(data, job)
+    if header is None:
+        return 0
+    canvas_share = canvas.growth((header.width, header.height), recipe.margins)
+    held = copies + (canvas_share > 1)
+    decoding = 1 + (header.orientation > 1) + 2 * header.whole
+    whole = int(header.bytes * max(decoding, held * canvas_share))
+    return len(data) + whole + int(_MASKS * header.width * header.height * canvas_share)
+
+
+def _needs_mask(mask: Fetched | None, job: Job) -> int:
+    header = mask and _header(mask.data, job)
+    return header.bytes * (1 + 2 * header.whole) if header else 0
+
+
+def _header(data: bytes, job: Job) -> codec.Header | None:
+    """None where decoding will say why not, without taking memory."""
+    try:
+        return codec.read_header(data, max_megapixels=job.max_megapixels)
+    except ItemError:
+        return None
 
 
 def _only_touched(item: Item, facts: Outcome) -> bool:
@@ -177,7 +209,7 @@ def _ready(
 
 
 def _timed(facts: Outcome, began: float, fetched: float) -> Outcome:
-    return replace(facts, seconds=Seconds(fetch=fetched, prepare=time.perf_counter() - began - fetched))
+    return replace(facts, seconds=Seconds(fetch=fetched, prepare=time.perf_counter() - began))
 
 
 def first_facts(item: Item, job: Job) -> Outcome:
@@ -373,15 +405,18 @@ def _repainted(
 def finish(photo: Repainted, job: Job) -> Outcome:
     """Back to source space, composite, encode, verify, create, outcome."""
     try:
-        return _finish(photo, job)
+        data = _source_bytes(photo)
+        copies = 3 if photo.item.reference is None else 4
+        with job.room.taken(_needs(data, photo.recipe, job, copies)):
+            return _finish(photo, data, job)
     except ItemError as error:
         return failed(photo.facts, error)
 
 
-def _finish(photo: Repainted, job: Job) -> Outcome:
+def _finish(photo: Repainted, data: bytes, job: Job) -> Outcome:
     began = time.perf_counter()
     recipe = photo.recipe
-    source = codec.decode(_source_bytes(photo), max_megapixels=job.max_megapixels)
+    source = codec.decode(data, max_megapixels=job.max_megapixels)
     picture = canvas.extended(source, recipe.margins, job.max_megapixels)
     pasted = paste(picture, photo.places, photo.painted, recipe.feather, recipe.margins)
     making = _making(photo.facts)

@@ -55,6 +55,14 @@ class _Begun:
     alone: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Deaths:
+    """At a photo's work, and whether one of them was while it ran alone."""
+
+    count: int = 0
+    alone: bool = False
+
+
 class Roster:
     """The photos in work and the deaths at them.
 
@@ -66,7 +74,7 @@ class Roster:
         self._photo_seconds = photo_seconds
         self._clock = clock
         self._begun: dict[str, _Begun] = {}
-        self._deaths: dict[tuple[Step, str], int] = {}
+        self._deaths: dict[tuple[Step, str], _Deaths] = {}
         self._ended: dict[tuple[Step, str], ItemError] = {}
 
     def begin(
@@ -85,7 +93,7 @@ class Roster:
         for item, begun in left.items():
             del self._begun[item]
             if begun.worker.node not in (gone or ()):
-                self._count_death(item, begun)
+                self._count_death(item, begun, items)
         return self._admit(step, worker, items)
 
     def end(self, step: Step, worker: Worker, items: Iterable[str]) -> None:
@@ -101,10 +109,20 @@ class Roster:
         begun = self._begun.get(item)
         return begun if begun and begun.step == step and begun.worker.id != worker.id else None
 
-    def _count_death(self, item: str, begun: _Begun) -> None:
-        deaths = self._deaths[begun.step, item] = self._deaths.get((begun.step, item), 0) + 1
-        if begun.alone and deaths >= MOST_DEATHS:
-            self._ended[begun.step, item] = self._verdict(begun, deaths)
+    def _count_death(self, item: str, begun: _Begun, block: Sequence[str]) -> None:
+        before = self._deaths.get((begun.step, item), _Deaths())
+        deaths = _Deaths(before.count + 1, before.alone or begun.alone)
+        self._deaths[begun.step, item] = deaths
+        if begun.alone and deaths.count >= MOST_DEATHS:
+            self._ended[begun.step, item] = self._verdict(begun, deaths.count)
+            self._clear(begun.step, block)
+
+    def _clear(self, step: Step, block: Sequence[str]) -> None:
+        """Who killed is found: the deaths that its neighbours shared are not theirs."""
+        for item in block:
+            deaths = self._deaths.get((step, item))
+            if deaths is not None and not deaths.alone:
+                del self._deaths[step, item]
 
     def _verdict(self, begun: _Begun, deaths: int) -> ItemError:
         """Its worker ends itself when a photo takes too long, so the time tells that from a crash."""

@@ -27,6 +27,7 @@ OPTIONS = {
     "--allow-http",
     "--max-megapixels",
     "--photo-timeout",
+    "--node-memory",
     "--log",
 }
 
@@ -51,14 +52,14 @@ def test_every_option_reaches_its_setting() -> None:
         *("--set", "feather=8", "quality=90", "--set", "seed=3", "--allow-root", "/a", "/b", "--limit", "5"),
         *("--batch-size", "2", "--max-failed", "0.5", "--max-megapixels", "100", "--profile", "gpu"),
         *("--retry-failed", "--dry-run", "--copy-unmasked", "--allow-http", "--recipe", "r.toml"),
-        *("--log", "json", "--photo-timeout", "90"),
+        *("--log", "json", "--photo-timeout", "90", "--node-memory", "6.5"),
     )
     assert settings.set == ("feather=8", "quality=90", "seed=3")
     assert settings.allow_root == ("/a", "/b")
     assert (settings.limit, settings.batch_size, settings.max_failed) == (5, 2, 0.5)
     assert settings.retry_failed and settings.dry_run and settings.copy_unmasked and settings.allow_http
     assert (settings.recipe, settings.profile, settings.max_megapixels) == ("r.toml", "gpu", 100.0)
-    assert (settings.log, settings.photo_timeout) == ("json", 90.0)
+    assert (settings.log, settings.photo_timeout, settings.node_memory) == ("json", 90.0, 6.5)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,7 @@ def test_a_bad_command_line_ends_with_2(argv: list[str]) -> None:
         (["--max-failed", "2"], "--max-failed 2"),
         (["--max-megapixels", "0"], "--max-megapixels 0"),
         (["--photo-timeout", "0"], "--photo-timeout 0"),
+        (["--node-memory", "0"], "--node-memory 0"),
     ],
 )
 def test_a_number_out_of_range_is_named(argv: list[str], words: str) -> None:
