@@ -13,9 +13,13 @@ import logging
 import sys
 import tempfile
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.announce import announce, foretell
 from jobs.notify import notify
@@ -25,7 +29,7 @@ from jobs.settings import NightlySettings, RestoreSettings, deadline
 from manifests import upkeep
 from manifests.committed import committed_rows
 from manifests.listing import Found, Listed, Sources, build
-from manifests.removed import removed
+from manifests.removed import pruned_pictures, remember, removed, since
 from restore.command_line import parse
 from restore.errors import ItemError, SystemicError
 from restore.lease import take
@@ -67,16 +71,20 @@ def night(settings: NightlySettings) -> dict[str, Any]:
             planned = order.plan()
             announce(planned, order, order.events(None))
             foretell(planned, order)
-            return {"exit_code": ALL_WELL, **listed, **missing(order)}
+            gone = _gone(order, listed, settings)
+            return {"exit_code": ALL_WELL, **listed, **gone.told(order)}
         store = OutStore.open(settings.output)
         store.check()
         with stop_signals() as stop, take(store) as lease:
             order, listed = listing(settings, Path(folder))
-            gone = missing(order)
-            record = Run(order, lease, stop, terms).execute()
+            gone = _gone(order, listed, settings)
+            remember(store, gone.since)
+            record = Run(order, lease, stop, terms, gone.pruned).execute()
             if not stop.is_set():
+                old = pruned_pictures(gone.pruned, committed_rows(store))
+                upkeep.remove_pictures(store, old, lease.check)
                 upkeep.compact(store, lease.check)
-            return {**record, **listed, **gone}
+            return {**record, **listed, **gone.told(order)}
 
 
 def listing(settings: NightlySettings, folder: Path) -> tuple[Order, dict[str, Any]]:
@@ -118,14 +126,36 @@ def _restoring(settings: NightlySettings, manifest: str) -> RestoreSettings:
     return RestoreSettings(manifest=manifest, limit=settings.max_photos, **values)
 
 
-def missing(order: Order) -> dict[str, Any]:
-    """What has a picture and is listed no more; said, since nobody asked for it to go."""
-    items = removed(order.wanted, committed_rows(order.store))["item_id"]
-    if len(items):
-        some = ", ".join(items.slice(0, NAMED).to_pylist())
-        more = ", ..." if len(items) > NAMED else ""
-        print(f"removed since: {len(items)} photos ({some}{more}); their pictures stay", file=order.people)
-    return {"removed": {"count": len(items), "first": items.slice(0, NAMED).to_pylist()}}
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What has a picture and is listed no more.
+
+    Attributes:
+        since: `item_id` and the time since when.
+        pruned: those of them whose pictures are to go tonight.
+    """
+
+    since: pa.Table
+    pruned: pa.Table
+
+    def told(self, order: Order) -> dict[str, Any]:
+        """Said in any case, since nobody may have meant it to go; and for the summary."""
+        count, first = self.since.num_rows, self.since["item_id"].slice(0, NAMED).to_pylist()
+        if count:
+            more = ", ..." if count > NAMED else ""
+            pruned = self.pruned.num_rows
+            fate = f"{pruned} of them are pruned" if pruned else "their pictures stay"
+            print(f"removed since: {count} photos ({', '.join(first)}{more}); {fate}", file=order.people)
+        return {"removed": {"count": count, "first": first, "pruned": self.pruned.num_rows}}
+
+
+def _gone(order: Order, listed: dict[str, Any], settings: NightlySettings) -> Gone:
+    now = datetime.now(UTC)
+    items = since(order.store, removed(order.wanted, committed_rows(order.store)), now)
+    long_enough = pc.less_equal(items["since"], pa.scalar(now - timedelta(hours=settings.grace)))
+    # A listing without any photo is a wrong folder rather than an empty archive.
+    prunes = settings.prune and listed["listed"]["photos"] > 0
+    return Gone(items, items.filter(long_enough) if prunes else items.slice(0, 0))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,11 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from threading import Event
 from typing import Any
@@ -19,8 +20,9 @@ import ray
 
 from jobs.announce import announce, sum_up
 from jobs.order import Order
-from manifests.committed import committed_rows
+from manifests.committed import Rows, committed_rows
 from manifests.diff import Plan
+from manifests.removed import removed_outcomes
 from manifests.reuse import completed, reused_outcomes
 from restore import flow, identity
 from restore.album import Album
@@ -64,11 +66,19 @@ class Terms:
 class Run:
     """One run under a lease: from the plan to the run record."""
 
-    def __init__(self, order: Order, lease: Lease, stop: Event, terms: Terms | None = None) -> None:
+    def __init__(
+        self,
+        order: Order,
+        lease: Lease,
+        stop: Event,
+        terms: Terms | None = None,
+        pruned: pa.Table | None = None,
+    ) -> None:
         self._order = order
         self._lease = lease
         self._stop = stop
         self._terms = terms or Terms()
+        self._pruned = pruned
         self._began = datetime.now(UTC)
         self.run_id = f"{self._began:%Y%m%dT%H%M%SZ}-{lease.epoch:06d}"
         self._events = order.events(self.run_id)
@@ -103,6 +113,7 @@ class Run:
     ) -> tuple[str, int, str]:
         """The verdict, the exit code and, where the run did not come to its end, why."""
         try:
+            self._prune(extra, ledger)
             self._reuse(planned, ledger)
             ended = not planned.todo.num_rows or self._paint(planned, path, extra, ledger, album)
         except LeaseHeld as error:
@@ -115,24 +126,37 @@ class Run:
             return VERDICTS[OTHER], OTHER, reason
         code = SOME_FAILED if ledger.tally.failed else ALL_WELL
         told = ALL_WELL if self._terms.bears_failures else code
-        left = planned.todo.num_rows + planned.reused.num_rows - ledger.tally.attempted
+        left = self._total(planned) - ledger.tally.attempted
         if left:
             return OUT_OF_TIME, told, f"the time is up; {left} photos are left for the next run"
         return VERDICTS[code], told, ""
 
+    def _prune(self, extra: list[str], ledger: Ledger) -> None:
+        """Rows that say of which items no picture is shown any more."""
+        if self._pruned is not None and self._pruned.num_rows:
+            self._tell(partial(removed_outcomes, extra=extra), self._pruned, ledger)
+
     def _reuse(self, planned: Plan, ledger: Ledger) -> None:
         """Rows for pictures that an earlier run has made: no painting."""
         if planned.reused.num_rows:
-            rows = reused_outcomes(
-                planned.reused,
-                committed_rows(self._order.store),
-                run_id=self.run_id,
-                started_at=self._began,
-                software_version=version("silverprint"),
-            )
-            for batch in rows.to_batches(max_chunksize=10_000):
-                ledger.add(pa.Table.from_batches([batch]))
-            ledger.commit()
+            self._tell(reused_outcomes, planned.reused, ledger)
+
+    def _tell(self, outcomes: Callable[..., pa.Table], of: Rows, ledger: Ledger) -> None:
+        """Commit rows that are told from earlier ones."""
+        rows = outcomes(
+            of,
+            committed_rows(self._order.store),
+            run_id=self.run_id,
+            started_at=self._began,
+            software_version=version("silverprint"),
+        )
+        for batch in rows.to_batches(max_chunksize=10_000):
+            ledger.add(pa.Table.from_batches([batch]))
+        ledger.commit()
+
+    def _total(self, planned: Plan) -> int:
+        pruned = self._pruned.num_rows if self._pruned is not None else 0
+        return planned.todo.num_rows + planned.reused.num_rows + pruned
 
     def _paint(self, planned: Plan, path: str, extra: list[str], ledger: Ledger, album: Album) -> bool:
         """Rows to do, through the pipeline, as long as time allows. Returns whether it was left to."""
@@ -141,8 +165,7 @@ class Run:
             stream = flow.outcomes(
                 order.job(self.run_id), path, extra, order.choice, _pool(order, nodes), until
             )
-            total = planned.todo.num_rows + planned.reused.num_rows
-            with Progress(total, events=self._events) as progress:
+            with Progress(self._total(planned), events=self._events) as progress:
                 outcomes = completed(album.watch(stream), planned.todo, committed_rows(order.store))
                 return collect(outcomes, ledger, progress.show, self._stop, self._terms.deadline)
 

@@ -67,6 +67,8 @@ class NightlySettings:
     until: str | None = option("end by this time of day, of this machine's clock", None, metavar="HH:MM")
     max_hours: float | None = option("end after so many hours", None, metavar="N")
     max_photos: int | None = option("do at most this many photos", None, metavar="N")
+    prune: bool = option("remove the pictures of photos that have been gone for the grace period", False)
+    grace: float = option("hours that a photo must be gone before it is pruned", 720.0, metavar="HOURS")
     batch_size: int | None = option("windows of one engine call", None, metavar="N")
     retry_failed: bool = option("try again what failed in earlier runs", False)
     dry_run: bool = option("say what would be done and why, and write nothing", False)
@@ -87,6 +89,7 @@ class NightlySettings:
         _require(
             self.max_photos is None or self.max_photos >= 0, "--max-photos", self.max_photos, "0 or more"
         )
+        _require(self.grace >= 0, "--grace", self.grace, "0 or more")
 
 
 def _time_of_day(text: str | None) -> bool:

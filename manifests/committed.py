@@ -14,13 +14,15 @@ from manifests import sql
 from manifests.spool import Spooled, register
 from restore.errors import StorageConfigError
 from restore.item import EXTRA_PREFIX
-from restore.outcome import OUTCOME_SCHEMA, outcome_schema
+from restore.outcome import OUTCOME_SCHEMA, REMOVED, outcome_schema
 from restore.storage import OutStore
 
 Rows: TypeAlias = pa.Table | ds.Dataset | Spooled
 """Rows in memory, or rows that are read from storage each time they are scanned."""
 
 SUCCESS = ("restored", "copied")
+SHOWS = (*SUCCESS, REMOVED)
+"""The newest row with one of these says what its item shows: a picture, or nothing any more."""
 PARTS = ("metadata/run=*/part-*.parquet", "metadata/run=*/compact-*.parquet")
 
 _PARQUET = ds.ParquetFileFormat()
@@ -58,12 +60,13 @@ def read_committed(store: OutStore, columns: Sequence[str] = OUTCOME_SCHEMA.name
 
 def last_outcomes(rows: Rows, columns: Sequence[str] = OUTCOME_SCHEMA.names) -> pa.Table:
     """The newest row of each item, ordered by item_id."""
-    return _newest(rows, columns, "true")
+    return _select(rows, columns, _newest_query(columns, "true"))
 
 
 def current_pictures(rows: Rows, columns: Sequence[str] = OUTCOME_SCHEMA.names) -> pa.Table:
-    """The newest successful row of each item, ordered by item_id: what the archive shows."""
-    return _newest(rows, columns, f"status IN {sql.texts(SUCCESS)}")
+    """The newest successful row of each item, ordered by item_id: what the archive shows. Pruned items
+    are left out."""
+    return _select(rows, columns, _current_query(columns))
 
 
 def current_batches(
@@ -74,7 +77,7 @@ def current_batches(
     Args:
         condition: SQL of `item_id`: which items.
     """
-    query = _newest_query(columns, f"status IN {sql.texts(SUCCESS)} AND ({condition})")
+    query = _current_query(columns, condition)
     schema = _nullable(rows, columns)
     with sql.connection() as con:
         con.register("committed", rows)
@@ -82,13 +85,14 @@ def current_batches(
             yield pa.Table.from_batches([batch]).cast(schema)
 
 
-def _newest(rows: Rows, columns: Sequence[str], condition: str) -> pa.Table:
-    return _select(rows, columns, _newest_query(columns, condition))
+def _current_query(columns: Sequence[str], condition: str = "true") -> str:
+    says = f"status IN {sql.texts(SHOWS)} AND ({condition})"
+    return _newest_query(columns, says, f"status IN {sql.texts(SUCCESS)}")
 
 
-def _newest_query(columns: Sequence[str], condition: str) -> str:
+def _newest_query(columns: Sequence[str], condition: str, kept: str = "true") -> str:
     newest = f"row_id IN (SELECT max(row_id) FROM committed WHERE {condition} GROUP BY item_id)"
-    once = _once([*columns, "item_id"], newest)
+    once = _once([*columns, "item_id"], f"{newest} AND {kept}")
     return f"SELECT {sql.names(columns)} FROM ({once}) ORDER BY item_id"
 
 

@@ -9,11 +9,12 @@ import duckdb
 import pyarrow as pa
 
 from manifests import sql
-from manifests.committed import SUCCESS, Rows
+from manifests.committed import SHOWS, SUCCESS, Rows
 from manifests.spool import Spooled, register, spool
 from restore.errors import ErrorCode
 from restore.identity import PIPELINE_VERSION
 from restore.item import EXTRA_PREFIX, PLAN_SCHEMA
+from restore.outcome import REMOVED
 
 RETRIED = (ErrorCode.STORAGE_DENIED, ErrorCode.STORAGE_UNAVAILABLE, ErrorCode.CHANGED_DURING_RUN)
 """Failures that a later run tries again by itself, however often."""
@@ -134,11 +135,11 @@ def _open_rows(recipe_hash: str, engine_hash: str) -> str:
                 {sql.text(recipe_hash)} AS recipe_hash,
                 {engine_hash} AS engine_hash,
                 {PIPELINE_VERSION}::INTEGER AS pipeline_version,
-                hash({inputs}) AS inputs
+                hash({inputs}, false) AS inputs
             FROM manifest
         ), current AS (
-            SELECT item_id, arg_max(hash({inputs}), row_id) AS inputs
-            FROM committed WHERE status IN {sql.texts(SUCCESS)} GROUP BY item_id
+            SELECT item_id, arg_max(hash({inputs}, status = '{REMOVED}'), row_id) AS inputs
+            FROM committed WHERE status IN {sql.texts(SHOWS)} GROUP BY item_id
         )
         SELECT wanted.* EXCLUDE (inputs), {work_key()} AS work_key
         FROM wanted ANTI JOIN current USING (item_id, inputs)
@@ -149,7 +150,7 @@ def _open_rows(recipe_hash: str, engine_hash: str) -> str:
 # item: equal files have equal ETags, and so equal keys, but names and seeds come from the item.
 HISTORY = f"""
     CREATE TEMP TABLE history AS
-    SELECT row, row_id, status IN {sql.texts(SUCCESS)} AS success, error_code,
+    SELECT row, row_id, status IN {sql.texts(SUCCESS)} AS success, status = '{REMOVED}' AS pruned, error_code,
         past.work_key = open.work_key AS same,
         past.recipe_hash = open.recipe_hash AND past.overrides = open.overrides
             AND past.engine_hash IS NOT DISTINCT FROM open.engine_hash
@@ -168,10 +169,18 @@ HISTORY = f"""
 
 
 def _decided(retry_failed: bool, copy_unmasked: bool) -> str:
-    """The reason of every open row. Rows are counted by `row_id`: a compacted one may come twice."""
+    """The reason of every open row. Rows are counted by `row_id`: a compacted one may come twice.
+
+    An item's history begins anew after its pictures were pruned.
+    """
     return f"""
         CREATE TEMP TABLE decided AS
-        WITH earlier AS (
+        WITH pruned AS (
+            SELECT row, max(row_id) AS pruned_at FROM history WHERE pruned GROUP BY row
+        ), living AS (
+            SELECT history.* FROM history LEFT JOIN pruned USING (row)
+            WHERE pruned_at IS NULL OR row_id > pruned_at
+        ), earlier AS (
             SELECT row,
                 max(row_id) FILTER (same AND success) AS reused_from,
                 max(row_id) FILTER (success) AS current,
@@ -180,7 +189,7 @@ def _decided(retry_failed: bool, copy_unmasked: bool) -> str:
                 count(DISTINCT row_id) FILTER (same AND error_code IN {sql.texts(RETRIED_ONCE)}) AS crashes,
                 arg_max(error_code, row_id) FILTER (same AND NOT success) AS last_code,
                 arg_max(difference, row_id) AS difference
-            FROM history GROUP BY row
+            FROM living GROUP BY row
         )
         SELECT row, work_key, reused_from, coalesce(failures, 0) AS attempts,
             if(made_alike AND reused_from IS NULL, current, NULL) AS former,

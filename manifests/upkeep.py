@@ -21,6 +21,7 @@ from manifests import sql
 from manifests.committed import committed_rows
 from restore.disk import TEMPORARY
 from restore.errors import StorageConfigError
+from restore.outcome import REMOVED
 from restore.storage import Entry, OutStore, Upload
 
 Held = Callable[[], None]
@@ -178,8 +179,9 @@ class Garbage:
 
 
 def garbage(store: OutStore) -> Iterator[Garbage]:
-    """All that no row of any run names. Listed before the rows are read, so that a row that is committed
-    in the meantime still counts; what a run is about to name shows as young.
+    """All that no row of any run names; rows from before their item was pruned do not count. Listed before
+    the rows are read, so that a row that is committed in the meantime still counts; what a run is about
+    to name shows as young.
     """
     yield from (
         Garbage("upload", upload.path, None, upload.begun, upload)
@@ -209,7 +211,14 @@ def _unnamed_images(store: OutStore) -> Iterator[Garbage]:
         con.register("committed", committed_rows(store))
         unnamed = con.sql(f"""
             SELECT {sql.names(_LISTED.names)} FROM listed
-            ANTI JOIN (SELECT DISTINCT output AS path FROM committed WHERE output IS NOT NULL) USING (path)
+            ANTI JOIN (
+                SELECT DISTINCT output AS path
+                FROM committed LEFT JOIN (
+                    SELECT item_id, max(row_id) AS pruned_at
+                    FROM committed WHERE status = '{REMOVED}' GROUP BY item_id
+                ) USING (item_id)
+                WHERE output IS NOT NULL AND (pruned_at IS NULL OR row_id > pruned_at)
+            ) USING (path)
             ORDER BY path
         """)
         for batch in unnamed.to_arrow_reader(10_000):
@@ -244,6 +253,14 @@ def remove(store: OutStore, found: Iterable[Garbage], held: Held) -> int:
             list(pool.map(lambda thing: _remove(store, thing), some))
             removed += len(some)
     return removed
+
+
+def remove_pictures(store: OutStore, paths: Sequence[str], held: Held) -> None:
+    """Remove pictures that are wanted no more. One that is gone already is no fault."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for start in range(0, len(paths), 1000):
+            held()
+            list(pool.map(store.remove, paths[start : start + 1000]))
 
 
 def _remove(store: OutStore, thing: Garbage) -> None:

@@ -12,6 +12,9 @@ import pyarrow as pa
 
 Status = Literal["restored", "copied", "failed"]
 
+REMOVED = "removed"
+"""The status of a row that no photo's work ended with: its item's pictures were pruned and show no more."""
+
 TOUCHED = "touched"
 """The reason of a row whose inputs have new versions and the bytes they had: it shows the former picture."""
 

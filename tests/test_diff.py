@@ -101,6 +101,20 @@ def test_new_and_done() -> None:
     assert reason(log, row()) == "done"
 
 
+def test_what_was_pruned_is_new_when_it_comes_back() -> None:
+    log = Log()
+    log.add(row(mask_version="m0"))
+    log.add(row())
+    log.add(row(), status="removed")
+    for back in (row(), row(mask_version="m0"), row(mask_version="m2")):
+        assert reason(log, back) == "new", "no earlier picture is left to be reused"
+    log.add(row(), code="image_unreadable")
+    assert reason(log, row()) == "failed_before"
+    log.add(row(mask_version="m0"))
+    log.add(row())
+    assert reason(log, row()) == "done" and reason(log, row(mask_version="m0")) == "reused"
+
+
 def test_copied_counts_as_done() -> None:
     log = Log()
     log.add(row(), status="copied")

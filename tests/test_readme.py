@@ -26,7 +26,11 @@ def row(number: int, item: str, status: str, code: str | None) -> dict[str, obje
     texts = {field.name: "x" for field in OUTCOME_SCHEMA if not field.nullable and field.type == pa.string()}
     times = {"started_at": now, "committed_at": now, "pipeline_version": 1, "attempts": 1}
     told = {"status": status, "error_code": code, "error_message": code and f"told in {number}"}
-    mine = {"row_id": f"{number:06d}", "item_id": item, "output": None if code else f"images/{number}.png"}
+    mine = {
+        "row_id": f"{number:06d}",
+        "item_id": item,
+        "output": f"images/{number}.png" if status == "restored" else None,
+    }
     return {**texts, **times, **told, **mine, "figures": {"seam": float(number)}}
 
 
@@ -37,6 +41,8 @@ def test_the_queries_answer_what_they_say(tmp_path: Path) -> None:
         ("a", "failed", "mask_full"),
         ("b", "failed", "mask_full"),
         ("b", "restored", None),
+        ("c", "restored", None),
+        ("c", "removed", None),
     ]
     for number, outcome in enumerate(outcomes):
         part = tmp_path / f"restored/metadata/run={number}/part-00000.parquet"
@@ -53,7 +59,7 @@ def test_the_queries_answer_what_they_say(tmp_path: Path) -> None:
     current, failed, worst = (duckdb.sql(query).fetchall() for query in queries)
     assert sorted(current) == [("a", "images/1.png"), ("b", "images/4.png")]
     assert failed == [("mask_full", 1, "told in 2")]
-    assert [seam for _, seam in worst] == [4.0, 3.0, 2.0, 1.0, 0.0]
+    assert [seam for _, seam in worst] == [6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0]
 
 
 def test_every_column_setting_option_and_code_is_named() -> None:

@@ -103,6 +103,8 @@ NIGHTLY = (OPTIONS - {"--manifest", "--limit"}) | {
     "--until",
     "--max-hours",
     "--max-photos",
+    "--prune",
+    "--grace",
     "--notify",
 }
 
@@ -136,7 +138,9 @@ def test_a_night_ends_at_the_earlier_of_time_of_day_and_hours(
     assert ends == (None if hours is None else EVENING.timestamp() + 3600 * hours)
 
 
-@pytest.mark.parametrize("given", [{"until": "6"}, {"until": "24:00"}, {"max_hours": 0}, {"max_photos": -1}])
+@pytest.mark.parametrize(
+    "given", [{"until": "6"}, {"until": "24:00"}, {"max_hours": 0}, {"max_photos": -1}, {"grace": -1}]
+)
 def test_a_night_that_cannot_be_is_named(given: dict[str, Any]) -> None:
     (name, value) = next(iter(given.items()))
     with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} {value}"):

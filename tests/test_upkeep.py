@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,16 @@ def test_garbage_is_what_no_row_names(store: OutStore) -> None:
     assert upkeep.remove(store, found, held) == 1
     assert list(garbage(store)) == []
     assert all(one.output and store.read(one.output) for one in kept)
+
+
+def test_the_pictures_of_a_pruned_item_are_garbage_until_it_comes_back(store: OutStore) -> None:
+    pruned, kept = pictured(store, 1), pictured(store, 2)
+    gone = replace(pruned, status="removed", output=None)
+    written(store, [[pruned, kept]])
+    written(store, [[gone]], "20260102T000000Z-000002")
+    assert [one.path for one in garbage(store)] == [pruned.output]
+    written(store, [[pruned]], "20260103T000000Z-000003")
+    assert list(garbage(store)) == []
 
 
 def test_images_of_a_store_that_lost_its_rows_stay(store: OutStore) -> None:

@@ -28,6 +28,7 @@ silverprint.summary = (() => {
       ["restored", count(status.restored ?? 0)],
       ["copied", count(status.copied ?? 0), "nothing to repair"],
       ["failed", count(status.failed ?? 0), null, status.failed ? "bad" : ""],
+      ...(status.removed ? [["pruned", count(status.removed), "gone from the archive"]] : []),
       ["took", duration(run.record.seconds), "start to end"],
     ];
     const psnr = run.figures.psnr;

@@ -109,6 +109,23 @@ def test_nights_do_what_is_new_and_two_at_once_are_one(tmp_path: Path) -> None:
     assert set(plan(out)) == {"box/5", "box/broken"}, rest
     assert record(out)["verdict"] == "some_failed" and record(out)["exit_code"] == 0
     assert "removed since: 1 photos (box/0)" in rest and set(shown(out)) == {f"box/{n}" for n in range(6)}
+    check_pruning(store, out)
+
+
+def check_pruning(store: Path, out: str) -> None:
+    """A photo that is gone loses its picture once it has been gone for long, and only then."""
+    (picture_of_it,) = Path(out).glob("images/box/0.*")
+    night(str(store), out, "--prune")
+    assert picture_of_it.exists(), "it was missed an instant ago"
+    assert "1 of them are pruned" in night(str(store), out, "--prune", "--grace", "0", "--dry-run")
+    assert picture_of_it.exists()
+    night(str(store), out, "--prune", "--grace", "0")
+    assert not picture_of_it.exists() and record(out)["status"] == {"removed": 1}
+    assert set(shown(out)) == {f"box/{n}" for n in range(1, 6)}
+    assert "removed since" not in night(str(store), out, "--prune", "--grace", "0")
+    (store / "images/box/0.jpg").write_bytes(picture(0))
+    night(str(store), out)
+    assert plan(out) == {"box/0": "new"} and "box/0" in shown(out)
 
 
 def test_what_does_not_fit_into_the_night_is_the_next_ones(tmp_path: Path) -> None:
