@@ -70,6 +70,7 @@ class Picture:
         icc: ICC profile.
         exif: TIFF structure without JPEG's "Exif" marker; Orientation 1, no thumbnail.
         xmp: XMP packet, its tiff:Orientation 1.
+        iptc: IPTC-IIM records.
         dpi: horizontal and vertical, upright.
         dropped: what reading lost, by name.
     """
@@ -82,6 +83,7 @@ class Picture:
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    iptc: bytes | None = None
     dpi: tuple[float, float] | None = None
     dropped: tuple[str, ...] = ()
 
@@ -174,6 +176,7 @@ def decode(data: bytes, *, max_megapixels: float = 400) -> Picture:
         icc=around.icc,
         exif=around.exif,
         xmp=around.xmp,
+        iptc=around.iptc,
         dpi=around.dpi[::-1] if around.dpi and around.orientation >= 5 else around.dpi,
         dropped=around.dropped,
     )
@@ -451,7 +454,7 @@ def _vips(picture: Picture) -> Any:
 
 def _surroundings(picture: Picture) -> Surroundings:
     block = exif.resized(picture.exif, picture.width, picture.height) if picture.exif else None
-    return Surroundings(icc=picture.icc, exif=block, xmp=picture.xmp, dpi=picture.dpi)
+    return Surroundings(icc=picture.icc, exif=block, xmp=picture.xmp, iptc=picture.iptc, dpi=picture.dpi)
 
 
 def _unsupported(found: str) -> ItemError:

@@ -1,4 +1,4 @@
-"""What surrounds the pixels in a PNG, JPEG, WebP or TIFF file: ICC, EXIF, XMP, resolution.
+"""What surrounds the pixels in a PNG, JPEG, WebP or TIFF file: ICC, EXIF, XMP, IPTC, resolution.
 
 Reading and writing go by the formats' own chunks, because libvips passes EXIF through libexif, which
 loses private tags and invents others, and writes none into TIFF at all. Malformed structure raises
@@ -66,5 +66,5 @@ def embed(data: bytes, form: Format, around: Surroundings, alpha: bool) -> tuple
     if form == "jpeg":
         return jpeg.embed(data, around)
     if form == "webp":
-        return webp.embed(data, around, alpha), ()
+        return webp.embed(data, around, alpha), ("iptc",) if around.iptc else ()
     return (png.embed if form == "png" else tiff.embed)(data, around), ()

@@ -7,9 +7,11 @@ import struct
 from collections.abc import Iterator
 
 from restore.containers import exif as tags
+from restore.containers import iptc
 from restore.containers.surroundings import Surroundings
 
 _EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
+_PHOTOSHOP = b"Photoshop 3.0\0"
 _EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _SEGMENT = 65533  # payload of a segment
 _MOST_SEGMENTS = 10_000  # before the first scan; a profile of 16 MB takes 255
@@ -21,7 +23,7 @@ def read(data: bytes) -> Surroundings:
     """What the segments before the first scan say."""
     exif = xmp = dpi = found = size = None
     profile: dict[int, bytes] = {}
-    dropped, parts = [], 0
+    dropped, parts, resources = [], 0, b""
     for marker, payload in segments(data):
         if marker == 0xE0 and payload.startswith(b"JFIF\0") and len(payload) >= 12:
             dpi = _jfif_dpi(payload)
@@ -36,8 +38,8 @@ def read(data: bytes) -> Surroundings:
         elif marker == 0xE2 and payload.startswith(b"MPF\0"):
             further, found = _further_pictures(payload[4:])
             dropped += further
-        elif marker == 0xED and b"8BIM\x04\x04" in payload:
-            dropped.append("iptc")
+        elif marker == 0xED and payload.startswith(_PHOTOSHOP):
+            resources += payload[len(_PHOTOSHOP) :]  # long ones go on in further segments
         elif marker == 0xFE:
             dropped.append("comment")
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and len(payload) >= 6:
@@ -46,8 +48,20 @@ def read(data: bytes) -> Surroundings:
     if sorted(profile) != list(range(1, parts + 1)):
         dropped, profile = [*dropped, "icc"], {}
     icc = b"".join(profile[part] for part in sorted(profile)) or None
-    names = tuple(dict.fromkeys(dropped))
-    return Surroundings(icc, exif, xmp, dpi, size=size, lossless=False, found=found, dropped=names)
+    records = iptc.of_resources(resources)
+    if records is None and b"8BIM\x04\x04" in resources:
+        dropped.append("iptc")
+    return Surroundings(
+        icc=icc,
+        exif=exif,
+        xmp=xmp,
+        iptc=records,
+        dpi=dpi,
+        size=size,
+        lossless=False,
+        found=found,
+        dropped=tuple(dict.fromkeys(dropped)),
+    )
 
 
 def _further_pictures(index: bytes) -> tuple[list[str], str | None]:
@@ -119,6 +133,10 @@ def embed(data: bytes, around: Surroundings) -> tuple[bytes, tuple[str, ...]]:
             dropped.append(name)
         elif value:
             before.append(_segment(0xE1, mark + value))
+    resources, room = iptc.as_resources(around.iptc) if around.iptc else b"", _SEGMENT - len(_PHOTOSHOP)
+    before += [
+        _segment(0xED, _PHOTOSHOP + resources[at : at + room]) for at in range(0, len(resources), room)
+    ]
     icc, room = around.icc or b"", _SEGMENT - len(_ICC) - 2
     parts = [icc[at : at + room] for at in range(0, len(icc), room)]
     if len(parts) > 255:

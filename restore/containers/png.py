@@ -6,9 +6,11 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 
+from restore.containers import iptc
 from restore.containers.surroundings import Surroundings
 
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
+_IPTC_KEYWORD = b"Raw profile type iptc"
 _MOST_INFLATED = 64 << 20  # no profile or packet is larger; a zip bomb is
 _MOST_CHUNKS = 10_000  # besides image data; walking millions of empty ones would take minutes
 _IMAGE_DATA = (b"IDAT", b"fdAT")
@@ -28,6 +30,8 @@ def read(data: bytes) -> Surroundings:
             values["exif"] = payload
         elif kind == b"iTXt" and payload.startswith(_XMP_KEYWORD + b"\0"):
             values["xmp"] = _international_text(payload)
+        elif kind in (b"tEXt", b"zTXt") and payload.startswith(_IPTC_KEYWORD + b"\0"):
+            values["iptc"] = iptc.of_text(_text(kind, payload)) or b""
         elif kind in (b"tEXt", b"zTXt", b"iTXt"):
             dropped.append("text")
         elif kind == b"cICP" or (kind == b"gAMA" and not kinds & {b"sRGB", b"iCCP", b"cICP"}):
@@ -107,6 +111,11 @@ def _international_text(payload: bytes) -> bytes:
     return _inflate(parts[2]) if rest[:1] == b"\1" else parts[2]
 
 
+def _text(kind: bytes, payload: bytes) -> bytes:
+    rest = payload[len(_IPTC_KEYWORD) + 1 :]
+    return _inflate(rest[1:]) if kind == b"zTXt" else rest
+
+
 def embed(data: bytes, around: Surroundings) -> bytes:
     """`data` with the metadata in place of what libvips wrote between IHDR and the image data.
 
@@ -123,6 +132,8 @@ def embed(data: bytes, around: Surroundings) -> bytes:
         chunks.append(_chunk(b"eXIf", around.exif))
     if around.xmp:
         chunks.append(_chunk(b"iTXt", _XMP_KEYWORD + bytes(5) + around.xmp))
+    if around.iptc:
+        chunks.append(_chunk(b"zTXt", _IPTC_KEYWORD + b"\0\0" + zlib.compress(iptc.as_text(around.iptc))))
     return b"".join([data[:header], *chunks, memoryview(data)[image:]])
 
 

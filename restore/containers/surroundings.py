@@ -14,6 +14,7 @@ class Surroundings:
 
     Attributes:
         exif: a TIFF structure, without the "Exif" marker that JPEG puts before it.
+        iptc: IPTC-IIM records, without what they are wrapped in.
         lossless: whether the file's compression kept every sample.
         size: stored width and height; None where the header does not say.
         pages: pictures in the file, at least; 2 stands for several.
@@ -25,6 +26,7 @@ class Surroundings:
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    iptc: bytes | None = None
     dpi: tuple[float, float] | None = None
     orientation: int = 1
     size: tuple[int, int] | None = None

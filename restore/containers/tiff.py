@@ -6,6 +6,7 @@ import struct
 from collections.abc import Mapping
 
 from restore.containers import exif as tags
+from restore.containers import iptc
 from restore.containers.exif import Entry
 from restore.containers.surroundings import Surroundings
 
@@ -14,7 +15,7 @@ _LOSSY = frozenset([6, 7, 50001])  # JPEG and WebP
 _LOSSLESS = frozenset([1, 2, 3, 4, 5, 8, 32771, 32773, 32946])
 # Not Orientation: a wrong one is no damage, and pictures are turned after decoding.
 _FOR_PIXELS = tags.STRUCTURAL - {
-    *(tags.ORIENTATION, tags.XMP, tags.ICC_PROFILE, tags.PHOTOSHOP, tags.PHOTOSHOP_LAYERS)
+    *(tags.ORIENTATION, tags.XMP, tags.IPTC, tags.ICC_PROFILE, tags.PHOTOSHOP, tags.PHOTOSHOP_LAYERS)
 }
 _COUNTED = 1000  # pages; more are no longer told apart
 
@@ -36,6 +37,7 @@ def read(data: bytes) -> Surroundings:
         icc=entries[tags.ICC_PROFILE].value if tags.ICC_PROFILE in entries else None,
         exif=exif,
         xmp=entries[tags.XMP].value if tags.XMP in entries else None,
+        iptc=_iptc(entries),
         dpi=tags.dpi_of(entries),
         orientation=tags.orientation_of(entries),
         size=size,
@@ -45,6 +47,15 @@ def read(data: bytes) -> Surroundings:
         found=_strange_samples(entries),
         dropped=tuple(dropped),
     )
+
+
+def _iptc(entries: Mapping[int, Entry]) -> bytes | None:
+    """Records of their own tag, which some writers call four-byte numbers, or of Photoshop's resources."""
+    if tags.IPTC in entries:
+        stored = entries[tags.IPTC].value
+        turned = b"".join(stored[at : at + 4][::-1] for at in range(0, len(stored), 4))
+        return iptc.sound(stored) or iptc.sound(turned)
+    return iptc.of_resources(entries[tags.PHOTOSHOP].value) if tags.PHOTOSHOP in entries else None
 
 
 def _hold_all_samples(data: bytes, entries: Mapping[int, Entry]) -> None:
@@ -128,6 +139,8 @@ def embed(data: bytes, around: Surroundings) -> bytes:
         tree[tags.ICC_PROFILE] = Entry(tags.UNDEFINED, len(around.icc), around.icc)
     if around.xmp:
         tree[tags.XMP] = Entry(tags.BYTE, len(around.xmp), around.xmp)
+    if around.iptc:
+        tree[tags.IPTC] = Entry(tags.UNDEFINED, len(around.iptc), around.iptc)
     return _with_directory(data, layout, tags.write_tree(tree, _end(data), layout.big))
 
 
