@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import diff, gpu, listing, memory, stock_chain, throughput, work
+from tests.bench import diff, driver, giants, gpu, listing, memory, stock_chain, throughput, work
 
 BENCHES = {
     "throughput": throughput.main,
     "memory": memory.main,
+    "giants": giants.main,
+    "driver": driver.main,
     "listing": listing.main,
     "stock_chain": stock_chain.main,
     "work": work.main,
