@@ -206,7 +206,7 @@ class BuildSettings:
         metavar="FILE",
     )
     exclude: tuple[str, ...] = option("folders that are not listed", (), metavar="URI")
-    probe: bool = option("read every photo and note the size, depth and mode in its header", False)
+    probe: bool = option("read each photo's header and note size, depth and mode", False)
     json: bool = option("print what was found as one JSON object", False)
 
 

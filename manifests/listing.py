@@ -127,7 +127,7 @@ def build(sources: Sources, out: str, *, probe: bool = False) -> Listed:
 
     Args:
         out: a `.parquet` file in any store.
-        probe: read each photo and note what its header says.
+        probe: read each photo's header and note what it says.
 
     Raises:
         UsageError: sources or an output that cannot be meant, or no photo at all.
@@ -315,7 +315,7 @@ def _probe(con: duckdb.DuckDBPyConnection, path: Path, *, wanted: bool) -> None:
     from manifests import probe  # libvips comes with it
 
     if wanted:
-        probe.probe_headers(con, "SELECT image, image_version FROM wanted", path)
+        probe.probe_headers(con, "SELECT image, image_version, image_bytes FROM wanted", path)
     else:
         pq.write_table(probe.SCHEMA.empty_table(), path)
     con.execute(f"CREATE VIEW probed AS FROM read_parquet({sql.text(str(path))})")

@@ -10,12 +10,15 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from restore.codec import read_header
+from restore.codec import Header, read_header
+from restore.containers import exif, png, signature
 from restore.errors import ErrorCode, ItemError
-from restore.storage import fetch
+from restore.storage import fetch, part, versions
 
 PROBES = 8
-"""Photos read at the same time, whole: the header of a TIFF or WebP may lie at its end."""
+"""Photos read at the same time."""
+START, AROUND = 1 << 18, 1 << 16
+"""Bytes of a photo's beginning that are read, and of those before and after a TIFF's directory."""
 MAX_BYTES = 1 << 30
 BATCH = 256
 
@@ -32,7 +35,7 @@ SCHEMA = pa.schema(
 
 
 def probe_headers(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
-    """Writes one row of `SCHEMA` for each `image` and `image_version` of the query, as Parquet.
+    """Writes one row of `SCHEMA` for each `image` with `image_version` and `image_bytes` of the query.
 
     A photo that cannot be read, or that changed since it was listed, has a `fault` and no figures.
 
@@ -42,14 +45,13 @@ def probe_headers(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> Non
     batches = con.sql(query).to_arrow_reader(BATCH)
     with ThreadPoolExecutor(PROBES) as pool, pq.ParquetWriter(path, SCHEMA) as writer:
         for batch in batches:
-            uris, versions = (batch[name].to_pylist() for name in ("image", "image_version"))
-            writer.write_batch(pa.RecordBatch.from_pylist(list(pool.map(_probed, uris, versions)), SCHEMA))
+            listed = (batch[name].to_pylist() for name in ("image", "image_version", "image_bytes"))
+            writer.write_batch(pa.RecordBatch.from_pylist(list(pool.map(_probed, *listed)), SCHEMA))
 
 
-def _probed(uri: str, version: str) -> dict[str, Any]:
+def _probed(uri: str, version: str, size: int) -> dict[str, Any]:
     try:
-        found = fetch(uri, version=version, missing=ErrorCode.IMAGE_NOT_FOUND, max_bytes=MAX_BYTES)
-        header = read_header(found.data)
+        header = _glimpsed(uri, version, size) or _read(uri, version)
     except ItemError as error:
         return {"image": uri, "fault": str(error)}
     return {
@@ -59,3 +61,35 @@ def _probed(uri: str, version: str) -> dict[str, Any]:
         "bit_depth": header.bit_depth,
         "color_mode": header.mode,
     }
+
+
+def _glimpsed(uri: str, version: str, size: int) -> Header | None:
+    """The header from those parts of the file where it usually lies; None where that is not enough.
+
+    All else is zeros there, and what a reader refuses of that is read whole; so is WebP, whose orientation
+    stands behind its pixels.
+    """
+    if not START < size <= MAX_BYTES or versions([uri])[uri] != version:
+        return None
+    try:
+        start = part(uri, 0, START)
+        form = signature.accepted_format(start)
+        if form == "webp":
+            return None
+        if form == "png":
+            return read_header(png.unpainted(start))
+        file = bytearray(size)
+        file[: len(start)] = start
+        if form == "tiff":
+            low = max(exif.first_directory(start)[1] - AROUND, 0)
+            directory = part(uri, low, low + 2 * AROUND)
+            file[low : low + len(directory)] = directory
+        return read_header(bytes(file))
+    except (ItemError, OSError, ValueError):
+        return None
+
+
+def _read(uri: str, version: str) -> Header:
+    return read_header(
+        fetch(uri, version=version, missing=ErrorCode.IMAGE_NOT_FOUND, max_bytes=MAX_BYTES).data
+    )

@@ -249,6 +249,21 @@ def open_input(uri: str) -> BinaryIO:
         ) from error
 
 
+def part(uri: str, start: int, stop: int) -> bytes:
+    """Bytes `start` to `stop` of an input, or fewer where it ends before; of whatever version is there.
+
+    Raises:
+        ItemError: storage_unavailable.
+        OSError: of any other kind, as the store's library says it.
+    """
+    if is_local(uri):
+        with Path(local_path(uri)).open("rb") as file:
+            file.seek(start)
+            return file.read(stop - start)
+    fs, path = filesystem(uri)
+    return bytes(retrying(uri, lambda: fs.cat_file(path, start=start, end=stop)))
+
+
 def _known_version(uri: str) -> str | None:
     """Asked first, since pyarrow takes whatever goes wrong for a missing file."""
     store, path = _reader(uri)

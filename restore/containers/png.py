@@ -85,6 +85,19 @@ def bare(data: bytes) -> bytes:
     return b"".join([whole[:8], *(whole[start:end] for kind, start, end in places if kind in _FOR_PIXELS)])
 
 
+def unpainted(start: bytes) -> bytes:
+    """A file of the chunks that stand before the image data, and of none; `start` need not be all of it.
+
+    Raises:
+        ValueError: the image data does not begin in `start`.
+    """
+    at = start.find(b"IDAT") - 4
+    for kind, begins, _ in _places(start[: max(at, 0)] + _chunk(b"IDAT", b"") + _chunk(b"IEND", b"")):
+        if kind == b"IDAT" and begins == at:
+            return start[:at] + _chunk(b"IDAT", b"") + _chunk(b"IEND", b"")
+    raise ValueError("no image data yet")
+
+
 def _dpi(found: Sequence[tuple[bytes, bytes]]) -> tuple[float, float] | None:
     for kind, payload in found:
         if kind == b"pHYs" and len(payload) == 9:

@@ -72,6 +72,5 @@ def main() -> None:
         ray.shutdown()
     assert ledger.committed == ROWS
     print(f"{ROWS} rows in blocks of {PER_BLOCK}: {ROWS / spent:.0f} rows/s on {os.cpu_count()} cores")
-    print(
-        f"the driver's own work: {1000 * worked / ROWS:.1f} CPU-ms a row, {ROWS / worked:.0f} rows per CPU-second"
-    )
+    each = f"{1000 * worked / ROWS:.1f} CPU-ms a row, {ROWS / worked:.0f} rows per CPU-second"
+    print(f"the driver's own work: {each}")
