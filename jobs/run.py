@@ -28,6 +28,7 @@ from restore.errors import EngineError, LeaseHeld, StorageConfigError, SystemicE
 from restore.item import EXTRA_PREFIX
 from restore.lease import Lease
 from restore.ledger import Ledger, collect, write_plan, write_record
+from restore.meters import Meters, RunMeters, metered
 from restore.progress import Progress
 from restore.report import write_report
 from restore.storage import OutStore
@@ -142,8 +143,13 @@ class Run:
                 order.job(self.run_id), path, extra, order.choice, _pool(order, nodes), until
             )
             total = planned.todo.num_rows + planned.reused.num_rows
-            with Progress(total, events=self._events) as progress:
-                outcomes = completed(album.watch(stream), planned.todo, committed_rows(order.store))
+            meters = Meters(flow.instrument)
+            seen = album.watch(metered(stream, meters))
+            with (
+                Progress(total, events=self._events) as progress,
+                RunMeters(meters, ledger, self._lease, total),
+            ):
+                outcomes = completed(seen, planned.todo, committed_rows(order.store))
                 return collect(outcomes, ledger, progress.show, self._stop, self._terms.deadline)
 
     def _report(self, ledger: Ledger, album: Album, record: Mapping[str, Any]) -> str | None:
