@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from threading import Event, Lock, Thread
 from types import TracebackType
-from typing import Literal
+from typing import Literal, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +24,7 @@ from restore.errors import ErrorCode
 from restore.estimate import work
 from restore.lease import Lease
 from restore.ledger import Ledger
-from restore.outcome import READ_BYTES, Outcome, Seconds
+from restore.outcome import READ_BYTES, Outcome, Seconds, Status
 from restore.photo import Prepared, Repainted
 
 log = logging.getLogger(__name__)
@@ -119,6 +119,9 @@ METRICS = (
     ACTOR_SECONDS,
 )
 
+STATUSES = tuple(status for status in get_args(Status) if status != "failed")
+"""What photos that have no error code end as."""
+
 STAGES = tuple(field.name for field in fields(Seconds))
 LADDER = ("micro_batch", "vae_tiling", "vae_float32", "other")
 """The steps of engines/memory.py and engines/diffusion.py, without the sizes of micro-batches."""
@@ -208,7 +211,7 @@ class RunMeters:
             ledger, tally = self._ledger, self._ledger.tally
             if ledger.committed > self._committed:
                 self._committed, self._last_commit = ledger.committed, self._clock()
-            for status in ("restored", "copied"):
+            for status in STATUSES:
                 self._advance(PHOTOS, tally.status[status], status=status, code="")
             for code in ErrorCode:
                 self._advance(PHOTOS, tally.codes[code], status="failed", code=code)
