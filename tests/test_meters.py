@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +14,14 @@ from restore.engines import Painted, Task
 from restore.engines.cost import window_tflop
 from restore.errors import ErrorCode, ItemError
 from restore.item import Item
-from restore.lease import take
+from restore.lease import Lease, take
 from restore.ledger import Ledger
 from restore.meters import METRICS, Meters, Metric, PaintMeters, RunMeters, metered
 from restore.outcome import READ_BYTES, Outcome, Seconds, outcomes_table, with_read_bytes, with_thumbs
 from restore.recipe import Recipe
 from restore.storage import OutStore
 from tests.archives import make_archive, read_manifest_rows
+from tests.heads import wait_for
 from tests.plans import make_job
 from tests.runs import failure, outcome
 
@@ -128,20 +128,11 @@ def test_a_run_is_told_while_its_driver_hangs(
     store = OutStore.open(str(tmp_path))
     with take(store) as lease, RunMeters(Meters(counted.instrument), ledger_of(store, lease), lease, 9):
         counted.values.clear()
-        wait_until(lambda: ("photos_left",) in counted.values)
+        wait_for(lambda: ("photos_left",) in counted.values)
 
 
-def ledger_of(store: OutStore, lease: object) -> Ledger:
-    return Ledger(store, lease, "run", [], max_failed=1)  # type: ignore[arg-type]
-
-
-def wait_until(come: Callable[[], bool]) -> None:
-    import time
-
-    deadline = time.monotonic() + 30
-    while not come():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
+def ledger_of(store: OutStore, lease: Lease) -> Ledger:
+    return Ledger(store, lease, "run", [], max_failed=1)
 
 
 def test_an_actor_is_busy_while_it_paints_and_not_while_it_waits(counted: Counted) -> None:
