@@ -30,6 +30,7 @@ from restore.errors import EngineError, LeaseHeld, StorageConfigError, SystemicE
 from restore.item import EXTRA_PREFIX
 from restore.lease import Lease
 from restore.ledger import Ledger, collect, write_plan, write_record
+from restore.meters import Meters, RunMeters, metered
 from restore.progress import Progress
 from restore.report import write_report
 from restore.storage import OutStore
@@ -165,8 +166,14 @@ class Run:
             stream = flow.outcomes(
                 order.job(self.run_id), path, extra, order.choice, _pool(order, nodes), until
             )
-            with Progress(self._total(planned), events=self._events) as progress:
-                outcomes = completed(album.watch(stream), planned.todo, committed_rows(order.store))
+            total = self._total(planned)
+            meters = Meters(flow.instrument)
+            seen = album.watch(metered(stream, meters))
+            with (
+                Progress(total, events=self._events) as progress,
+                RunMeters(meters, ledger, self._lease, total),
+            ):
+                outcomes = completed(seen, planned.todo, committed_rows(order.store))
                 return collect(outcomes, ledger, progress.show, self._stop, self._terms.deadline)
 
     def _report(self, ledger: Ledger, album: Album, record: Mapping[str, Any]) -> str | None:

@@ -27,6 +27,7 @@ choice      the engines of a run, their weights and hashes
 roster      which worker is at which photo, and which photo kills its workers
 timer       ends a worker whose photo takes too long
 attendance  one step over a block of photos, each reported to the roster
+meters      what monitoring sees of a run, as metrics
 flow        the Ray Data pipeline over many photos
 budget      whether failures are the photos' own or the world's
 ledger      lease, rows in parts, progress, error budget, run record

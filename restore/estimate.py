@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from restore.engines import Method, sizes_of
@@ -58,18 +58,19 @@ def estimate(some: Sequence[Item], photos: int, job: Job) -> Estimate:
         aside = replace(job, store=OutStore.open(nowhere))
         prepared = [photo for item in some if isinstance(photo := prepare(item, aside), Prepared)]
     share = photos / max(len(some), 1)
-    windows = Counter(task.method for photo in prepared for task in photo.tasks)
+    painting = [window for photo in prepared for window in work(photo)]
+    windows = Counter(method for method, _ in painting)
     return Estimate(
         photos=photos,
         sampled=len(some),
         windows={method: round(count * share) for method, count in windows.items()},
-        tflop=sum(map(_tflop, prepared)) * share,
+        tflop=sum(tflop for _, tflop in painting) * share,
     )
 
 
-def _tflop(photo: Prepared) -> float:
-    return sum(
-        window_tflop((place.window.paint_width, place.window.paint_height), photo.recipe, task.method)
-        for place, task in zip(photo.places, photo.tasks, strict=True)
-        if sizes_of(task.method) is not None
-    )
+def work(photo: Prepared) -> Iterator[tuple[Method, float]]:
+    """Of each of a photo's windows the engine that paints it, and the TFLOP that takes: 0 without a GPU."""
+    for place, task in zip(photo.places, photo.tasks, strict=True):
+        size = (place.window.paint_width, place.window.paint_height)
+        sized = sizes_of(task.method) is not None
+        yield task.method, window_tflop(size, photo.recipe, task.method) if sized else 0.0

@@ -22,6 +22,7 @@ import cv2
 import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext
+from ray.util import metrics
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from restore import engines, photo
@@ -30,7 +31,8 @@ from restore.choice import Choice
 from restore.engines import Engine, Method
 from restore.errors import DeviceLost, ErrorCode, ItemError, SystemicError
 from restore.item import Item
-from restore.outcome import Outcome, outcomes_table, with_thumbs
+from restore.meters import Meters, Metric, PaintMeters, Record
+from restore.outcome import Outcome, outcomes_table, with_read_bytes, with_thumbs
 from restore.roster import Answer, Roster, Step, Worker
 from restore.timer import time_limit
 
@@ -84,7 +86,7 @@ def outcomes(
     pool: Pool,
     admit_until: float | None = None,
 ) -> Iterator[pa.Table]:
-    """Run the plan and yield tables of outcomes with their `THUMBS`, in the order in which photos finish.
+    """Run the plan and yield tables of outcomes, `THUMBS`, `READ_BYTES`, in the order in which photos finish.
 
     Args:
         plan: path of the plan's Parquet file below OUT.
@@ -158,6 +160,16 @@ def open_desk(photo_seconds: float) -> Desk:
     return Desk(actor.remote(photo_seconds), photo_seconds)
 
 
+def instrument(metric: Metric) -> Record:
+    """A metric of this process as Ray records it."""
+    if metric.kind == "histogram":
+        histogram = metrics.Histogram(metric.name, metric.help, list(metric.buckets), metric.labels)
+        return histogram.observe  # type: ignore[no-any-return]
+    kind = metrics.Counter if metric.kind == "counter" else metrics.Gauge
+    # What `inc` and `set` call. `inc` refuses the 0 by which a series begins.
+    return kind(metric.name, metric.help, metric.labels)._record  # type: ignore[no-any-return]
+
+
 def _over(admit_until: float | None) -> bool:
     return admit_until is not None and time.time() >= admit_until
 
@@ -192,6 +204,7 @@ class Painter:
             self._engines = engines.build(choice.methods, config)
         except SystemicError as error:
             self._fault = error  # raised by the first call: from here it would reach the driver as text
+        self._meters = PaintMeters(Meters(instrument), choice.config.device, self._engines)
 
     def __call__(self, photos: pa.Table) -> pa.Table:
         if self._fault is not None:
@@ -204,8 +217,10 @@ class Painter:
     def _painted(self, photos: Sequence[photo.Prepared]) -> list[photo.Repainted | Outcome]:
         """The photos in one go; after a fault of ours one by one, so that it costs only one of them."""
         try:
-            with time_limit(self._desk.photo_seconds * len(photos)):
-                return photo.paint(photos, self._engines, self._batch)
+            with time_limit(self._desk.photo_seconds * len(photos)), self._meters.painting():
+                results = photo.paint(photos, self._engines, self._batch)
+            self._meters.painted(photos, results)
+            return results
         except DeviceLost:
             # Ray counts this as a crash and starts another actor; an exception would end the run, and
             # `exit_actor` would count as meant.
@@ -230,7 +245,7 @@ def finish(photos: pa.Table, job: photo.Job, desk: Desk, extra: Sequence[str]) -
 
     waiting, done = _on_their_way(photos)
     done += attended(desk, "finish", waiting, work, _facts)
-    return with_thumbs(outcomes_table(done, extra), done)
+    return with_read_bytes(with_thumbs(outcomes_table(done, extra), done), done)
 
 
 def _guarded(

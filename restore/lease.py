@@ -61,6 +61,11 @@ class Lease:
     def epoch(self) -> int:
         return self._holder.epoch
 
+    @property
+    def since(self) -> datetime:
+        """When it was taken."""
+        return datetime.fromisoformat(self._holder.since)
+
     def check(self) -> None:
         """Before each commit: is our epoch still the newest?
 

@@ -82,6 +82,9 @@ OUTCOME_SCHEMA = pa.schema(
 THUMBS = MappingProxyType({f"thumb_{name}": name for name in ("before", "after", "damage")})
 """Columns that bring a photo's small pictures to the driver, by the field of `Thumbs`; never committed."""
 
+READ_BYTES = "read_bytes"
+"""The column that brings to the driver how many bytes a photo's image and mask had; never committed."""
+
 SET_AT_COMMIT = ("row_id", "committed_at")
 """Columns that the ledger fills when it commits a row."""
 
@@ -181,6 +184,7 @@ class Outcome:
     figures: Figures = field(default_factory=Figures)
     extra: Mapping[str, str | None] = field(default_factory=dict)
     thumbs: Thumbs = field(default_factory=Thumbs)
+    read_bytes: int = 0
 
 
 def outcome_schema(extra: Iterable[str]) -> pa.Schema:
@@ -204,6 +208,11 @@ def with_thumbs(table: pa.Table, outcomes: Iterable[Outcome]) -> pa.Table:
     for name, part in THUMBS.items():
         table = table.append_column(name, pa.array([getattr(one, part) for one in thumbs], pa.large_binary()))
     return table
+
+
+def with_read_bytes(table: pa.Table, outcomes: Iterable[Outcome]) -> pa.Table:
+    """`outcomes_table` of the same outcomes with the column `READ_BYTES` at its end."""
+    return table.append_column(READ_BYTES, pa.array([one.read_bytes for one in outcomes], pa.int64()))
 
 
 def _row(outcome: Outcome, extra: tuple[str, ...]) -> dict[str, Any]:

@@ -115,11 +115,14 @@ def prepare(item: Item, job: Job) -> Prepared | Outcome:
         facts = replace(facts, recipe=identity.canonical(recipe.model_dump()), seed=recipe.seed)
         image = _fetch(item.image, item.image_version, ErrorCode.IMAGE_NOT_FOUND, job)
         source = Source(_carried(image.data), image.version, identity.sha256_bytes(image.data))
-        facts = replace(facts, image_version=image.version, image_sha256=source.sha256)
+        facts = replace(
+            facts, image_version=image.version, image_sha256=source.sha256, read_bytes=len(image.data)
+        )
         mask = _fetch_mask(item, job)
         if mask is not None:
             mask_sha256 = identity.sha256_bytes(mask.data)
-            facts = replace(facts, mask_version=mask.version, mask_sha256=mask_sha256)
+            read = facts.read_bytes + len(mask.data)
+            facts = replace(facts, mask_version=mask.version, mask_sha256=mask_sha256, read_bytes=read)
         fetched, began = time.perf_counter() - began, time.perf_counter()
         if _only_touched(item, facts):
             return _timed(_touched(facts, item), began, fetched)

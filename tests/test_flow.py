@@ -14,7 +14,8 @@ import ray
 
 from restore import flow, identity, photo
 from restore.errors import EngineError
-from restore.outcome import THUMBS, outcome_schema
+from restore.meters import METRICS
+from restore.outcome import READ_BYTES, THUMBS, outcome_schema
 from restore.recipe import Models
 from restore.weights import Weights
 from tests.plans import CHOICE, make_job, write_plan
@@ -43,7 +44,7 @@ def test_every_row_of_the_plan_comes_out_once(cluster: None, job: photo.Job, tmp
     table = pa.concat_tables(tables)
     assert sorted(table["item_id"].to_pylist()) == sorted(ids)
     expected = [f for f in outcome_schema(["x_box"]) if f.name not in ("row_id", "committed_at")]
-    assert table.drop_columns(list(THUMBS)).schema.equals(pa.schema(expected))
+    assert table.drop_columns([*THUMBS, READ_BYTES]).schema.equals(pa.schema(expected))
     rows = {row["x_box"]: row for row in table.to_pylist()}
     assert rows["4"]["error_code"] == "image_not_found"
     assert all(row["status"] == "restored" for box, row in rows.items() if box != "4")
@@ -83,6 +84,11 @@ def test_a_broken_world_is_raised_as_itself(cluster: None, job: photo.Job, tmp_p
     world = replace(CHOICE, models=Models(vae=str(tmp_path / "gone")), weights={"vae": gone})
     with pytest.raises(EngineError, match=r"models\.vae.*no such directory"):
         list(flow.outcomes(job, "plans/run.parquet", ["x_box"], world, POOL))
+
+
+def test_ray_takes_every_metric_and_the_zero_of_a_counter(cluster: None) -> None:
+    for metric in METRICS:
+        flow.instrument(metric)(0, dict.fromkeys(metric.labels, "some"))
 
 
 def test_the_cluster_is_seen(cluster: None) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from restore.outcome import (
     OUTCOME_SCHEMA,
+    READ_BYTES,
     SET_AT_COMMIT,
     Figures,
     Outcome,
@@ -30,9 +31,8 @@ def test_the_columns_are_these() -> None:
 
 
 def test_every_column_is_a_field_or_set_at_commit() -> None:
-    assert {field.name for field in fields(Outcome)} - {"extra", "thumbs"} == set(COLUMNS) - set(
-        SET_AT_COMMIT
-    )
+    beside = {"extra", "thumbs", READ_BYTES}
+    assert {field.name for field in fields(Outcome)} - beside == set(COLUMNS) - set(SET_AT_COMMIT)
 
 
 def test_outcomes_become_rows_of_the_declared_types() -> None:

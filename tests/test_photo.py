@@ -103,6 +103,7 @@ def test_a_photo_is_restored_and_its_row_tells_all(inputs: Path, job: photo.Job)
     assert outcome.figures.ssim is not None and outcome.figures.seam is not None
     assert outcome.engine == "telea" and outcome.extra == {"x_title": "Eileen Collins"}
     assert outcome.windows and outcome.seconds.finish > 0 and outcome.attempts == 1
+    assert outcome.read_bytes == sum((inputs / name).stat().st_size for name in ("a.png", "m.png"))
     small = [Image.open(io.BytesIO(one)).size for one in (outcome.thumbs.before, outcome.thumbs.after) if one]
     assert small == [(480, 480)] * 2 and outcome.thumbs.damage is not None
 
