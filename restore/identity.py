@@ -18,7 +18,7 @@ from restore.recipe import FIXED_AT_LOAD, INTRODUCED, Kind, Recipe, Role, overri
 PIPELINE_VERSION = 1
 """Bumped by hand when the pixels around the engine change: masks, windows, composite, encoding."""
 
-ENGINE_VERSIONS: Mapping[str, int] = {"classical": 1, "sdxl": 1, "sd2": 1}
+ENGINE_VERSIONS: Mapping[str, int] = {"classical": 2, "sdxl": 1, "sd2": 1}
 """Bumped by hand when an engine paints other pixels from the same task."""
 
 _INT = re.compile(r"[+-]?[0-9]{1,18}")

@@ -30,7 +30,7 @@ def test_work_key_is_golden() -> None:
 
 
 def test_engine_hash_is_golden() -> None:
-    assert identity.classical_hash() == identity.sha256_text('["classical",1]')
+    assert identity.classical_hash() == identity.sha256_text('["classical",2]')
 
 
 def test_what_the_engine_is_loaded_with_is_in_its_hash_and_not_in_the_recipes() -> None:

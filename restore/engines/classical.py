@@ -46,14 +46,33 @@ def _paint(task: Task) -> Painted | ItemError:
         )
     flags, radius = _FLAGS[task.method], radius_for(thickness(task.mask))
     window, mask = cast(Plane, task.window), task.mask.view(np.uint8)
+    if not _near_edge(task.mask):
+        return Painted(_inpaint(window, mask, radius, flags))
+    # Near the edges cv2.inpaint reads pixels of the damage itself (opencv#25389): a white scratch across
+    # them left up to 34 levels of white in its repair. It finds known colours there.
+    window = _covered(window, task.mask)
     if not (mask[0].any() or mask[:, 0].any()):
         return Painted(_inpaint(window, mask, radius, flags))
-    # At the first row and column cv2.inpaint reads one pixel too far in, on the damage itself
-    # (opencv#25389): a white scratch across them left up to 34 levels of white in its repair.
-    # One row and column of damage before them takes that upon itself.
-    framed = cv2.copyMakeBorder(window, 1, 0, 1, 0, cv2.BORDER_CONSTANT, value=0)
+    # At the first row and column it reads one pixel too far in: one more before them takes that upon itself.
+    framed = cv2.copyMakeBorder(window, 1, 0, 1, 0, cv2.BORDER_REPLICATE)
     mask = cv2.copyMakeBorder(mask, 1, 0, 1, 0, cv2.BORDER_CONSTANT, value=1).astype(np.uint8, copy=False)
     return Painted(np.ascontiguousarray(_inpaint(framed, mask, radius, flags)[1:, 1:]))
+
+
+def _near_edge(mask: npt.NDArray[np.bool_]) -> bool:
+    return any(bool(rows[:2].any() or rows[-2:].any()) for rows in (mask, mask.T))
+
+
+def _covered(window: Plane, mask: npt.NDArray[np.bool_]) -> Plane:
+    """The window with each damaged pixel of the colour of the nearest known one."""
+    damage = mask.view(np.uint8)
+    _, labels = cv2.distanceTransformWithLabels(damage, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    known = np.flatnonzero(~mask)
+    nearest = np.zeros(int(labels.max()) + 1, np.intp)
+    nearest[labels.ravel()[known]] = known
+    covered = window.copy()
+    covered[mask] = window.reshape(mask.size, -1)[nearest[labels[mask]]].reshape(covered[mask].shape)
+    return covered
 
 
 def radius_for(thickness: float) -> int:
