@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import tempfile
-import time
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 
 from manifests.committed import read_committed
 from restore.storage import OutStore
 from tests.archives import make_archive
+from tests.nodes import RAY, ROOT, ray_head, wait_for
 from tests.schemas import check_record
 from tests.servers import free_port
 
-ROOT = Path(__file__).resolve().parents[2]
-RAY = str(Path(sys.executable).with_name("ray"))
 PHOTOS = 80
 
 pytestmark = pytest.mark.heavy
@@ -59,54 +53,13 @@ class Head:
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
-    """A head with ports, folder and token of its own, so that it meets no other Ray of this machine."""
-    with tempfile.TemporaryDirectory(prefix="sp-", ignore_cleanup_errors=True) as folder:
-        dashboard = free_port()
-        env = {
-            name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "PYTHONPATH"))
-        }
-        env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}
-        process = subprocess.Popen(
-            start_command(folder, dashboard), env=env, cwd=folder, **quiet(), start_new_session=True
-        )
-        try:
-            found = Head({**env, "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{dashboard}"}, Path(folder))
-            wait_for(lambda: found.ray("job", "list").returncode == 0 or process.poll() is not None)
-            assert process.poll() is None, "the head ended"
-            yield found
-        finally:
-            stop(process)
-
-
-def start_command(folder: str, dashboard: int) -> list[str]:
-    ports = [f"--{name}={free_port()}" for name in ("port", "ray-client-server-port", "metrics-export-port")]
-    ports += [f"--dashboard-agent-{name}-port={free_port()}" for name in ("listen", "grpc")]
-    ports += ["--min-worker-port=0", "--max-worker-port=0", f"--dashboard-port={dashboard}"]
-    options = ["--include-dashboard=true", "--dashboard-host=127.0.0.1", "--node-ip-address=127.0.0.1"]
-    options += ["--num-cpus=2", "--object-store-memory=200000000", "--disable-usage-stats"]
-    return [RAY, "start", "--head", "--block", f"--temp-dir={folder}", *ports, *options]
-
-
-def quiet() -> dict[str, int]:
-    return {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End this head and all that it started, and nothing else: `ray stop` would end every Ray here."""
-    ours = psutil.Process(process.pid).children(recursive=True)
-    for one in ours:
-        one.terminate()
-    _, alive = psutil.wait_procs(ours, timeout=5)
-    for one in [*alive, psutil.Process(process.pid)]:
-        one.kill()
-    process.wait(10)
-
-
-def wait_for(come: Callable[[], object], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not come():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
+    """A head that takes jobs, with two CPUs of its own."""
+    port = free_port()
+    with ray_head(dashboard=port, cpus=2) as nodes:
+        env = {**nodes.env, "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{port}"}
+        found = Head(env, nodes.folder)
+        wait_for(lambda: found.ray("job", "list").returncode == 0)
+        yield found
 
 
 def test_a_job_is_submitted_stopped_and_resumed(head: Head, tmp_path: Path) -> None:
