@@ -88,3 +88,18 @@ def test_a_broken_world_is_raised_as_itself(cluster: None, job: photo.Job, tmp_p
 def test_the_cluster_is_seen(cluster: None) -> None:
     seen = flow.cluster()
     assert (seen.count, seen.cpus, seen.gpus) == (1, 2.0, 0.0)
+
+
+def test_ray_data_knows_the_settings_that_it_is_given(cluster: None, job: photo.Job, tmp_path: Path) -> None:
+    write_plan(tmp_path / "in", tmp_path / "out", "a")
+    list(flow.outcomes(job, "plans/run.parquet", ["x_box"], CHOICE, POOL))
+    from ray.data._internal.cluster_autoscaler.rate_based_cluster_autoscaler import RateBasedClusterAutoscaler
+
+    assert RateBasedClusterAutoscaler.AUTOSCALING_REQUEST_EXPIRE_TIME_S == 20
+    assert RateBasedClusterAutoscaler.DEFAULT_CLUSTER_SCALING_UP_MAX_RESOURCE_DELTA.gpu == 0
+
+
+@pytest.mark.parametrize(("gpus", "most"), [(0, 2), (1, float("inf"))])
+def test_only_actors_that_hold_gpus_become_more(gpus: float, most: float) -> None:
+    strategy = flow._actors(replace(POOL, actors=2, gpus=gpus))
+    assert (strategy.min_size, strategy.initial_size, strategy.max_size) == (2, 2, most)

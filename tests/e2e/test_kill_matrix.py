@@ -15,7 +15,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,13 +40,18 @@ LINGERS = (
 )
 
 
+@dataclass(frozen=True)
+class Kill:
+    """One kill, and the photos that were begun to be painted by then and not committed."""
+
+    kind: str
+    at: float
+    flying: set[str]
+
+
 @dataclass
 class Killer:
-    """A job that is killed, part by part, and started again until it has ended.
-
-    Attributes:
-        done: kills so far by what was hit: when, and the photos then begun to be painted and not committed.
-    """
+    """A job that is killed, part by part, and started again until it has ended."""
 
     nodes: Nodes
     manifest: str
@@ -54,49 +59,59 @@ class Killer:
     watch: Watch
     chance: random.Random
     stack: ExitStack
-    done: list[tuple[str, float, set[str]]] = field(default_factory=list)
-    hit: Counter[tuple[str, str]] = field(default_factory=Counter)
-    spares: list[Node] = field(default_factory=list)
+    kills: list[Kill] = field(default_factory=list)
+    pair: list[Node] = field(default_factory=list)
+    hit: set[tuple[str, str]] = field(default_factory=set)
 
-    def run(self, kills: dict[str, int]) -> None:
-        """All of `kills` at moments and in an order of chance, then the job is left to end."""
-        deck = [kind for kind, count in kills.items() for _ in range(count)]
+    def run(self, kinds: dict[str, int]) -> None:
+        """Kills of all kinds at moments and in an order of chance, then the job is left to end."""
+        deck = [kind for kind, count in kinds.items() for _ in range(count)]
         self.chance.shuffle(deck)
-        self.spares = [self.stack.enter_context(self.nodes.joined()) for _ in range(2)]
+        self.pair = [self.stack.enter_context(self.nodes.joined()) for _ in range(2)]
         self.start()
         for kind in deck:
-            self.wait_for_work()
-            time.sleep(self.chance.uniform(0.2, 2.0))
+            self.wait(lambda: self.lines()[-1:] and self.lines()[-1].at > self.last)
+            time.sleep(self.chance.uniform(0.5, 4.0))
             getattr(self, f"kill_{kind}")()
         self.watch.hurry()
         _, stderr = self.job.communicate(timeout=900)
         assert self.job.returncode == 0, stderr
 
     def start(self) -> None:
+        """A driver, and with it a roster that knows of no deaths."""
+        self.hit.clear()
+        self.began = time.time()
         self.job = start(self.nodes, self.manifest, self.out, self.watch)
         self.stack.callback(end, self.job)
-        self.began = time.time()
 
-    def wait_for_work(self) -> None:
-        """Until this driver's workers have begun something."""
-        wait_for(lambda: self.lines_of_now() or self.job.poll() is not None)
+    @property
+    def last(self) -> float:
+        return max([self.began, *(kill.at for kill in self.kills)])
+
+    def lines(self) -> list[Line]:
+        """What this driver's workers have begun."""
+        return [line for line in self.watch.lines("prepare", "paint", "finish") if line.at > self.began]
+
+    def wait(self, come: Callable[[], object]) -> None:
+        wait_for(lambda: come() or self.job.poll() is not None)
         assert self.job.poll() is None, f"it was to be killed at work: {self.job.communicate()}"
 
-    def lines_of_now(self) -> list[Line]:
-        return [line for line in self.watch.lines("prepare", "paint", "finish") if line.at > self.began]
+    def note(self, kind: str) -> None:
+        kept = {row["item_id"] for row in rows(self.out)}
+        begun = {line.item for line in self.watch.lines("paint")}
+        self.kills.append(Kill(kind, time.time(), begun - kept))
 
     def kill_driver(self) -> None:
         self.note("driver")
         os.killpg(self.job.pid, signal.SIGKILL)
         self.job.communicate()
-        self.hit.clear()  # another run has another roster
         self.start()
 
     def kill_node(self) -> None:
-        node = self.spares.pop(self.chance.randrange(len(self.spares)))
+        node = self.pair.pop(self.chance.randrange(2))
         self.note("node")
         node.lose()
-        self.spares.append(self.stack.enter_context(self.nodes.joined()))
+        self.pair.append(self.stack.enter_context(self.nodes.joined()))
 
     def kill_painter(self) -> None:
         self.kill_one("painter", ("paint",))
@@ -105,41 +120,24 @@ class Killer:
         self.kill_one("worker", ("prepare", "finish"))
 
     def kill_one(self, kind: str, steps: tuple[str, ...]) -> None:
-        """A worker that was last seen at one of the steps, with photos that no worker was killed at yet.
+        """A worker that was last seen at one of the steps, with photos that none was killed at yet.
 
-        Those that were run alone now, and the roster would take one that dies again for the killer.
+        Those are run alone now, and the roster would take one that dies again for the killer.
         """
-        found: list[int] = []
-
-        def victims() -> bool:
-            alive = set().union(*(node.workers() for node in self.spares))
-            last = {line.pid: line for line in self.lines_of_now()}
-            photos = {pid: self.photos(pid, line.step) for pid, line in last.items()}
-            found[:] = [
-                pid
-                for pid, line in sorted(last.items())
-                if pid in alive and line.step in steps and not any(self.hit[one] for one in photos[pid])
-            ]
-            return bool(found) or self.job.poll() is not None
-
-        wait_for(victims)
-        assert found, "it was to be killed at work"
-        victim = self.chance.choice(found)
+        self.wait(lambda: self.victims(steps))
+        victim, photos = self.chance.choice(sorted(self.victims(steps).items()))
         self.note(kind)
-        self.hit.update(
-            set(self.photos(victim, {line.pid: line for line in self.lines_of_now()}[victim].step))
-        )
+        self.hit |= photos
         os.kill(victim, signal.SIGKILL)
 
-    def photos(self, pid: int, step: str) -> list[tuple[str, str]]:
-        """What a worker may be at: the photos that it began last, a block of four at most."""
-        own = [line for line in self.lines_of_now() if line.pid == pid]
-        return [(step, line.item) for line in own[-4:]]
-
-    def note(self, kind: str) -> None:
-        kept = {row["item_id"] for row in rows(self.out) if row["status"] == "restored"}
-        begun = {line.item for line in self.watch.lines("paint")}
-        self.done.append((kind, time.time(), begun - kept))
+    def victims(self, steps: tuple[str, ...]) -> dict[int, set[tuple[str, str]]]:
+        """Workers, and what they may be at: the photos that each began last, a block of four at most."""
+        begun: dict[int, list[Line]] = {}
+        for line in self.lines():
+            begun.setdefault(line.pid, []).append(line)
+        alive = set().union(*(node.workers() for node in self.pair))
+        at = {pid: {(line.step, line.item) for line in begun[pid][-4:]} for pid in alive & begun.keys()}
+        return {pid: what for pid, what in at.items() if begun[pid][-1].step in steps and not what & self.hit}
 
 
 def end(job: subprocess.Popen[str]) -> None:
@@ -206,21 +204,19 @@ def failures(found: list[dict[str, object]]) -> list[object]:
 
 def check_repaints(killer: Killer) -> None:
     """A photo is painted again only for a kill while it was in flight: begun, and not committed."""
-    painted = Counter(line.item for line in killer.watch.lines("paint"))
-    first = {line.item: line.at for line in reversed(killer.watch.lines("paint"))}
+    lines = killer.watch.lines("paint")
+    first = {line.item: line.at for line in reversed(lines)}
     allowed: Counter[str] = Counter()
-    for kind, at, flying in killer.done:
-        later = (
-            {item for item, begun in first.items() if at < begun < at + LINGERS} if kind == "node" else set()
-        )
-        allowed.update(flying | later)
-    again = {item: count - 1 for item, count in painted.items() if count > 1}
-    assert not {item: count for item, count in again.items() if count > allowed[item]}
-    kinds = Counter(kind for kind, _, _ in killer.done)
-    flying = sum(len(some) for _, _, some in killer.done)
+    for kill in killer.kills:
+        soon = kill.at + (LINGERS if kill.kind == "node" else 0)
+        allowed.update(kill.flying | {item for item, begun in first.items() if kill.at < begun < soon})
+    again = Counter(line.item for line in lines) - Counter(list(first))
+    assert not again - allowed
+    kinds = Counter(kill.kind for kill in killer.kills)
+    flying = sum(len(kill.flying) for kill in killer.kills)
     print(
         f"{kinds.total()} kills {dict(kinds)}: {PHOTOS} photos, rows lost 0, rows doubled 0, known pixels "
-        f"changed 0; {sum(again.values())} photos painted again, {flying} were in flight at the kills"
+        f"changed 0; {again.total()} photos painted again, {flying} were in flight at the kills"
     )
 
 
