@@ -73,6 +73,7 @@ class Nodes:
     @contextmanager
     def joined(self, cpus: int = 2, gpus: int = 1) -> Iterator[Node]:
         """One more node with its own address; its GPUs are numbers that Ray counts, and no devices."""
+        assert self.head.process.poll() is None, "the head has ended"
         ip = f"127.0.0.{next(self._numbers)}"
         command = [RAY, "start", "--block", f"--address={self.address}", f"--node-ip-address={ip}"]
         node = _start(
@@ -119,16 +120,18 @@ def _ports() -> list[str]:
 
 def _start(command: list[str], env: dict[str, str], folder: Path) -> Node:
     process = subprocess.Popen(command, env=env, cwd=folder, **QUIET, start_new_session=True)
-    found: list[int] = []
 
-    def raylet() -> bool:
+    def raylets() -> list[int]:
         assert process.poll() is None, f"{command} ended with {process.returncode}"
         ours = psutil.Process(process.pid).children(recursive=True)
-        found[:] = [one.pid for one in ours if one.name() == "raylet"]
-        return bool(found)
+        return [one.pid for one in ours if one.name() == "raylet"]
 
-    wait_for(raylet)
-    return Node(process, found[0])
+    try:
+        wait_for(raylets)
+        return Node(process, raylets()[0])
+    except BaseException:
+        process.kill()  # its children end with it
+        raise
 
 
 def wait_for(come: Callable[[], object], seconds: float = 300) -> None:

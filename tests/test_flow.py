@@ -97,6 +97,8 @@ def test_ray_data_knows_the_settings_that_it_is_given(cluster: None, job: photo.
 
     assert RateBasedClusterAutoscaler.AUTOSCALING_REQUEST_EXPIRE_TIME_S == 20
     assert RateBasedClusterAutoscaler.DEFAULT_CLUSTER_SCALING_UP_MAX_RESOURCE_DELTA.gpu == 0
+    names = [one["ActorClassName"] for one in ray._private.state.actors().values()]
+    assert 0 < sum("FooterReader" in name for name in names) < 8, "one for each run, of some 32 by itself"
 
 
 @pytest.mark.parametrize(("gpus", "most"), [(0, 2), (1, float("inf"))])

@@ -187,14 +187,16 @@ def survives(
         killer.run(KILLS)
     found = rows(out)
     assert Counter(row["status"] for row in found) == {"restored": PHOTOS}, failures(found)
-    assert set(Counter((row["run_id"], row["item_id"]) for row in found).values()) == {1}
-    assert set(Counter(row["work_key"] for row in found).values()) == {1}, "no work is committed twice"
+    lost = whole.keys() - {row["item_id"] for row in found}
+    doubled = [key for key, count in Counter(row["work_key"] for row in found).items() if count > 1]
+    twice = [key for key, count in Counter((r["run_id"], r["item_id"]) for r in found).items() if count > 1]
+    changed = sum(row["changed_outside_mask"] for row in found)
+    print(f"rows lost {len(lost)}, rows doubled {len(doubled) + len(twice)}, known pixels changed {changed}")
+    assert not lost and not doubled and not twice and not changed
     assert pictures(out) == whole
     store = OutStore.open(out)
     assert {entry.path for entry in store.list("images")} == {row["output"] for row in found}
-    for row in found:
-        assert sha256_bytes(store.read(row["output"])) == row["output_sha256"]
-        assert row["changed_outside_mask"] == 0
+    assert all(sha256_bytes(store.read(row["output"])) == row["output_sha256"] for row in found)
     check_repaints(killer)
 
 
@@ -214,10 +216,8 @@ def check_repaints(killer: Killer) -> None:
     assert not again - allowed
     kinds = Counter(kill.kind for kill in killer.kills)
     flying = sum(len(kill.flying) for kill in killer.kills)
-    print(
-        f"{kinds.total()} kills {dict(kinds)}: {PHOTOS} photos, rows lost 0, rows doubled 0, known pixels "
-        f"changed 0; {again.total()} photos painted again, {flying} were in flight at the kills"
-    )
+    print(f"{kinds.total()} kills {dict(kinds)}: of {PHOTOS} photos {again.total()} were painted again")
+    print(f"{flying} were begun and not committed at the kills, all together")
 
 
 @pytest.mark.heavy
