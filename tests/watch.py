@@ -111,8 +111,10 @@ def _written(watch: Watch, step: str, real: Callable[..., Any]) -> Callable[...,
 
 
 def _until_loaded(watch: Watch, count: int) -> None:
-    deadline = time.monotonic() + PATIENCE
+    """Wait; who waits in vain spoils it for all, so that a test fails soon."""
+    deadline, late = time.monotonic() + PATIENCE, Path(f"{watch.log}.late")
     while len(watch.lines("load")) < count:
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or late.exists():
+            late.touch()
             raise TimeoutError(f"{count} actors were to load")
         time.sleep(0.2)
