@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,22 +37,25 @@ class Node:
 
     def workers(self) -> set[int]:
         """Process ids of its workers that are alive."""
-        try:
-            found = psutil.Process(self.raylet).children()
-            return {one.pid for one in found if one.status() != psutil.STATUS_ZOMBIE}
-        except psutil.NoSuchProcess:
-            return set()
+        found = set()
+        with suppress(psutil.NoSuchProcess):
+            for one in psutil.Process(self.raylet).children():
+                with suppress(psutil.NoSuchProcess):
+                    found |= {one.pid} if one.status() != psutil.STATUS_ZOMBIE else set()
+        return found
 
     def stop(self) -> None:
         """End it and all that it started, and nothing else: `ray stop` would end every Ray here."""
-        if self.process.poll() is None:
+        with suppress(psutil.NoSuchProcess):
             ours = psutil.Process(self.process.pid).children(recursive=True)
             for one in ours:
-                one.terminate()
-            _, alive = psutil.wait_procs(ours, timeout=5)
-            for one in [*alive, psutil.Process(self.process.pid)]:
-                one.kill()
-            self.process.wait(10)
+                with suppress(psutil.NoSuchProcess):
+                    one.terminate()
+            for one in psutil.wait_procs(ours, timeout=5)[1]:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
+        self.process.kill()
+        self.process.wait(10)
 
 
 @dataclass(frozen=True)
