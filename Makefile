@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-heavy bench lint lock clean
+.PHONY: install demo test test-heavy chaos bench lint lock clean
 
 install: .venv/installed
 
@@ -21,10 +21,14 @@ lint: install
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -m 'not heavy'
+	$(BIN)/python -m pytest -m 'not heavy and not chaos'
 
 test-heavy: install
 	$(BIN)/python -m pytest -m heavy
+
+# Jobs that lose driver, workers and nodes at random; CHAOS_SEED and CHAOS_RUNS choose the moments.
+chaos: install
+	$(BIN)/python -m pytest -m chaos -s
 
 bench: install
 	$(BIN)/python -m tests.bench

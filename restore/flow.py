@@ -49,7 +49,7 @@ class Pool:
     """The paint actors and the size of what travels between operators.
 
     Attributes:
-        actors: how many, all started at once.
+        actors: how many, all started at once. Where they hold GPUs, those that join later get one too.
         cpus, gpus: what Ray reserves for each.
         photos_per_block: photos that travel together; what a lost worker loses.
         photo_seconds: what one photo may take in one step before its worker is ended.
@@ -114,7 +114,7 @@ def outcomes(
             fn_constructor_args=(choice, desk, admit_until),
             batch_size=pool.photos_per_block,
             batch_format="pyarrow",
-            compute=ActorPoolStrategy(min_size=pool.actors, max_size=pool.actors, initial_size=pool.actors),
+            compute=_actors(pool),
             num_cpus=pool.cpus,
             num_gpus=pool.gpus or None,
         )
@@ -128,6 +128,17 @@ def outcomes(
         if isinstance(error.cause, SystemicError):
             raise error.cause from None
         raise
+
+
+def _actors(pool: Pool) -> ActorPoolStrategy:
+    """All at once and never fewer, so that a lost one is asked for again.
+
+    While all are busy, Ray Data starts another for each GPU of the cluster that is free. For those it keeps
+    CPUs from the other steps: none where the cluster has 6 of them to a GPU, 1 of 14 where it has 8, 1 of 7
+    where it has 32 (its allocator, simulated). Nothing would hold it back from actors that reserve nothing.
+    """
+    most = None if pool.gpus else pool.actors
+    return ActorPoolStrategy(min_size=pool.actors, max_size=most, initial_size=pool.actors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +323,14 @@ def _unpack(rows: pa.Table) -> list[Any]:
 
 def _configure() -> None:
     """Ray Data as this job wants it."""
+    # Ray Data would ask the autoscaler for twice the GPUs that are there, however few photos are left; and
+    # what is more than the cluster may have is refused whole, with the CPUs that are asked for beside it.
+    os.environ.setdefault("RAY_DATA_DEFAULT_CLUSTER_SCALING_UP_MAX_GPU_RESOURCE_DELTA", "0")
+    # The plan is one file; Ray Data would start 32 actors to read the footers of many.
+    os.environ.setdefault("RAY_DATA_PARQUET_FOOTER_NUM_ACTORS", "1")
+    # A run that was killed holds its share of the cluster for so many seconds, which its successor lacks. It
+    # is renewed every 10 s; Ray's own value is 180.
+    os.environ.setdefault("RAY_DATA_AUTOSCALING_REQUEST_EXPIRE_TIME_S", "20")
     context = DataContext.get_current()
     context.enable_progress_bars = False  # the ledger prints one line for the whole run
     context.execution_options.verbose_progress = False

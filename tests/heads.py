@@ -1,24 +1,15 @@
-"""Ray heads of our own for tests, with ports, folder and token that meet no other Ray of this machine."""
+"""A Ray head that takes jobs and shows its metrics, for tests of what a cluster is asked from outside."""
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-import tempfile
-import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
+from tests.nodes import RAY, ROOT, ray_head, wait_for
 from tests.servers import free_port
-
-ROOT = Path(__file__).resolve().parents[1]
-RAY = str(Path(sys.executable).with_name("ray"))
 
 
 @dataclass(frozen=True)
@@ -60,56 +51,10 @@ class Head:
 
 @contextmanager
 def started_head() -> Iterator[Head]:
-    """A head with its dashboard and agent, ended with all that it started."""
-    with tempfile.TemporaryDirectory(prefix="sp-", ignore_cleanup_errors=True) as folder:
-        gcs, dashboard, metrics = free_port(), free_port(), free_port()
-        env = {
-            name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "PYTHONPATH"))
-        }
-        env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}
-        process = subprocess.Popen(
-            start_command(folder, gcs, dashboard, metrics),
-            env=env,
-            cwd=folder,
-            **quiet(),
-            start_new_session=True,
-        )
-        env["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{dashboard}"
-        try:
-            found = Head(env, Path(folder), f"127.0.0.1:{gcs}", f"http://127.0.0.1:{metrics}/metrics")
-            wait_for(lambda: found.ray("job", "list").returncode == 0 or process.poll() is not None)
-            assert process.poll() is None, "the head ended"
-            yield found
-        finally:
-            stop(process)
-
-
-def start_command(folder: str, gcs: int, dashboard: int, metrics: int) -> list[str]:
-    ports = [f"--port={gcs}", f"--metrics-export-port={metrics}", f"--ray-client-server-port={free_port()}"]
-    ports += [f"--dashboard-agent-{name}-port={free_port()}" for name in ("listen", "grpc")]
-    ports += ["--min-worker-port=0", "--max-worker-port=0", f"--dashboard-port={dashboard}"]
-    options = ["--include-dashboard=true", "--dashboard-host=127.0.0.1", "--node-ip-address=127.0.0.1"]
-    options += ["--num-cpus=2", "--object-store-memory=200000000", "--disable-usage-stats"]
-    return [RAY, "start", "--head", "--block", f"--temp-dir={folder}", *ports, *options]
-
-
-def quiet() -> dict[str, int]:
-    return {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End this head and all that it started, and nothing else: `ray stop` would end every Ray here."""
-    ours = psutil.Process(process.pid).children(recursive=True)
-    for one in ours:
-        one.terminate()
-    _, alive = psutil.wait_procs(ours, timeout=5)
-    for one in [*alive, psutil.Process(process.pid)]:
-        one.kill()
-    process.wait(10)
-
-
-def wait_for(come: Callable[[], object], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not come():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
+    """A head with its dashboard and agent and two CPUs, ended with all that it started."""
+    dashboard, metrics = free_port(), free_port()
+    with ray_head(dashboard=dashboard, metrics=metrics, cpus=2) as nodes:
+        env = {**nodes.env, "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{dashboard}"}
+        found = Head(env, nodes.folder, nodes.address, f"http://127.0.0.1:{metrics}/metrics")
+        wait_for(lambda: found.ray("job", "list").returncode == 0)
+        yield found

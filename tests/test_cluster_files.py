@@ -206,7 +206,7 @@ def test_head_holds_no_work_and_gpus_go_when_idle() -> None:
     assert CLUSTER["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
     gpu = GROUPS["gpu"]
     assert gpu["minReplicas"] == 0 and gpu["idleTimeoutSeconds"] > 0
-    assert gpu["replicas"] == gpu["maxReplicas"], "a night's actors are counted when it starts"
+    assert gpu["replicas"] == gpu["maxReplicas"], "a night asks for no more GPUs than there are"
     tolerated = " ".join(toleration["key"] for toleration in gpu["template"]["spec"]["tolerations"])
     assert "nvidia.com/gpu" in tolerated and "spot" in tolerated
     assert "tolerations" not in GROUPS["cpu"]["template"]["spec"]
@@ -347,7 +347,7 @@ def test_ray_up_gives_the_same_roles(launched: dict[str, Any]) -> None:
     assert "InstanceMarketOptions" not in kinds["head"]["node_config"]
     resources = kinds["gpu"]["resources"]
     assert profile().actors(resources["CPU"], resources["GPU"]) * profile().gpus_per_actor == resources["GPU"]
-    assert kinds["gpu"]["min_workers"] >= 1, "a night's actors are counted when it starts"
+    assert kinds["gpu"]["min_workers"] >= 1, "a night asks for no more GPUs than there are"
     assert sum(kind["max_workers"] for kind in kinds.values()) <= launched["max_workers"]
     for commands in (launched["head_setup_commands"], kinds["gpu"]["worker_setup_commands"]):
         assert any(FETCH in command for command in commands)

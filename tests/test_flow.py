@@ -94,3 +94,20 @@ def test_ray_takes_every_metric_and_the_zero_of_a_counter(cluster: None) -> None
 def test_the_cluster_is_seen(cluster: None) -> None:
     seen = flow.cluster()
     assert (seen.count, seen.cpus, seen.gpus) == (1, 2.0, 0.0)
+
+
+def test_ray_data_knows_the_settings_that_it_is_given(cluster: None, job: photo.Job, tmp_path: Path) -> None:
+    write_plan(tmp_path / "in", tmp_path / "out", "a")
+    list(flow.outcomes(job, "plans/run.parquet", ["x_box"], CHOICE, POOL))
+    from ray.data._internal.cluster_autoscaler.rate_based_cluster_autoscaler import RateBasedClusterAutoscaler
+
+    assert RateBasedClusterAutoscaler.AUTOSCALING_REQUEST_EXPIRE_TIME_S == 20
+    assert RateBasedClusterAutoscaler.DEFAULT_CLUSTER_SCALING_UP_MAX_RESOURCE_DELTA.gpu == 0
+    names = [one["ActorClassName"] for one in ray._private.state.actors().values()]
+    assert 0 < sum("FooterReader" in name for name in names) < 8, "one for each run, of some 32 by itself"
+
+
+@pytest.mark.parametrize(("gpus", "most"), [(0, 2), (1, float("inf"))])
+def test_only_actors_that_hold_gpus_become_more(gpus: float, most: float) -> None:
+    strategy = flow._actors(replace(POOL, actors=2, gpus=gpus))
+    assert (strategy.min_size, strategy.initial_size, strategy.max_size) == (2, 2, most)

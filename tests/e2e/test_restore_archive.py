@@ -233,23 +233,3 @@ def test_sigterm_commits_what_is_done_within_3_s(tmp_path: Path) -> None:
     assert job.returncode == 1 and "stopped by a signal" in stderr
     assert rows(out) and last_record(out)["verdict"] == "stopped"
     assert list(out.glob("lease/*")) == [], "a clean end gives the lease back"
-
-
-@pytest.mark.heavy
-@pytest.mark.timeout(900)
-def test_a_job_killed_at_many_seeded_moments_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    manifest = make_archive(tmp_path / "in", 120, 1000, 750)
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert run(manifest, whole).returncode == 0
-    moments = np.random.default_rng(20260101).uniform(6, 20, 8)
-    for seconds in moments:
-        job = subprocess.Popen(command(manifest, broken), cwd=ROOT, start_new_session=True)
-        try:
-            job.wait(float(seconds))
-        except subprocess.TimeoutExpired:
-            os.killpg(job.pid, signal.SIGKILL)
-            job.wait()
-    assert run(manifest, broken).returncode == 0
-    assert pictures(broken) == pictures(whole)
-    painted = Counter((row["item_id"], row["work_key"]) for row in rows(broken))
-    assert set(painted.values()) == {1} and len(painted) == 120
