@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import diff, gpu, listing, memory, stock_chain, throughput, work
+from tests.bench import diff, feeding, gpu, listing, memory, stock_chain, throughput, work
 
 BENCHES = {
     "throughput": throughput.main,
+    "feeding": feeding.main,
     "memory": memory.main,
     "listing": listing.main,
     "stock_chain": stock_chain.main,
