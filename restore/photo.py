@@ -433,13 +433,14 @@ def _repainted(
     painted = [answer for answer in answers if isinstance(answer, Painted)]
     steps = dict.fromkeys(step for answer in painted for step in answer.steps)
     scheduler = next((answer.scheduler for answer in painted if answer.scheduler), None)
+    device = next((answer.device for answer in painted if answer.device), facts.device)
     return Repainted(
         item=photo.item,
         recipe=photo.recipe,
         source=photo.source,
         places=photo.places,
         painted=tuple(answer.window for answer in painted),
-        facts=replace(facts, engine_steps=tuple(steps), scheduler=scheduler),
+        facts=replace(facts, engine_steps=tuple(steps), scheduler=scheduler, device=device),
     )
 
 
