@@ -13,7 +13,7 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -147,13 +147,18 @@ class Desk:
     roster: Any
     photo_seconds: float
 
+    def arrive(self, step: Step, items: Sequence[str]) -> None:
+        """Told before the photos wait for their turn."""
+        me = _this_worker()
+        if unsure := ray.get(self.roster.arrive.remote(step, me, items)):
+            ray.get(self.roster.arrive.remote(step, me, items, _gone(unsure)))
+
     def begin(self, step: Step, items: Sequence[str]) -> Answer:
         """One call to the roster, and another where it tells of lost workers on other nodes."""
         me = _this_worker()
         answer: Answer = ray.get(self.roster.begin.remote(step, me, items))
         if answer.unsure:
-            gone = [node for node in answer.unsure if not _lives(node)]
-            answer = ray.get(self.roster.begin.remote(step, me, items, gone))
+            answer = ray.get(self.roster.begin.remote(step, me, items, _gone(answer.unsure)))
         return answer
 
     def end(self, step: Step, items: Sequence[str]) -> None:
@@ -212,6 +217,7 @@ class Painter:
         if self._fault is not None:
             raise self._fault
         waiting, done = _on_their_way(photos)
+        self._desk.arrive("paint", list(waiting))
         painted: list[Any] = []
         with self._turn:  # one block at a time: its photos alone are at risk, and the device is theirs
             if not _over(self._admit_until):
@@ -290,6 +296,10 @@ def _facts(value: photo.Prepared | photo.Repainted) -> Outcome:
 def _this_worker() -> Worker:
     context = ray.get_runtime_context()
     return Worker(context.get_worker_id(), context.get_node_id())
+
+
+def _gone(nodes: Collection[str]) -> list[str]:
+    return [node for node in nodes if not _lives(node)]
 
 
 def _lives(node: str) -> bool:
