@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from jobs.capacity import capacity
 from jobs.order import Order
 from manifests.diff import Plan
-from restore.engines import sizes_of
 from restore.estimate import estimate, sample
 from restore.events import Events
 from restore.item import Item
@@ -36,12 +36,14 @@ def describe(planned: Plan, order: Order) -> str:
 
 
 def foretell(planned: Plan, order: Order) -> None:
-    """Say, where a GPU is to paint, about what that takes."""
-    if any(sizes_of(method) for method in order.choice.methods):
-        photos = planned.todo.num_rows
-        rows = planned.todo.take(sample(photos))
-        some = [Item.from_row(row) for row in rows.to_pylist()]
-        print(estimate(some, photos, order.job("dry run")).text(), file=order.people)
+    """Say about what it takes, told from a few of the photos and from earlier runs."""
+    photos = planned.todo.num_rows
+    if not photos:
+        return
+    rows = planned.todo.take(sample(photos))
+    found = estimate([Item.from_row(row) for row in rows.to_pylist()], photos, order.job("dry run"))
+    for line in (found.text(), *capacity(found, order)):
+        print(line, file=order.people)
 
 
 def sum_up(run_id: str, verdict: str, tally: Tally, message: str, order: Order) -> None:

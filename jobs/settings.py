@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from cluster.profiles import PROFILES
 from restore.command_line import option
+from restore.engines.cost import RATES
 from restore.errors import UsageError
 
 
@@ -24,6 +25,7 @@ class RestoreSettings:
     batch_size: int | None = option("windows of one engine call", None, metavar="N")
     retry_failed: bool = option("try again what failed in earlier runs", False)
     dry_run: bool = option("say what would be done and why, and write nothing", False)
+    gpu: str | None = option("GPUs that a dry run reckons with, as H200 or 8xH200", None, metavar="[Nx]NAME")
     max_failed: float = option("stop when more than this fraction has failed", 0.2, metavar="FRACTION")
     copy_unmasked: bool = option("copy photos whose row names no mask", False)
     allow_root: tuple[str, ...] = option("folder that local inputs may lie in", (), metavar="DIR")
@@ -45,6 +47,33 @@ class RestoreSettings:
         _require(
             self.node_memory is None or self.node_memory > 0, "--node-memory", self.node_memory, "more than 0"
         )
+        _check_gpu(self.gpu, self.dry_run)
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """So many GPUs of one name, which is one of `RATES`."""
+
+    count: int
+    name: str
+
+
+def cards(text: str) -> Cards:
+    """`H200` or `8xH200`.
+
+    Raises:
+        UsageError: naming the GPUs that are known.
+    """
+    found = re.fullmatch(r"(?:([1-9][0-9]*)x)?(\w+)", text)
+    if found is None or found[2] not in RATES:
+        raise UsageError(f"--gpu {text}: known are {', '.join(RATES)}, as H200 or 8xH200")
+    return Cards(int(found[1] or 1), found[2])
+
+
+def _check_gpu(gpu: str | None, dry_run: bool) -> None:
+    if gpu is not None:
+        cards(gpu)
+        _require(dry_run, "--gpu", gpu, "given with --dry-run")
 
 
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:
@@ -72,6 +101,7 @@ class NightlySettings:
     batch_size: int | None = option("windows of one engine call", None, metavar="N")
     retry_failed: bool = option("try again what failed in earlier runs", False)
     dry_run: bool = option("say what would be done and why, and write nothing", False)
+    gpu: str | None = option("GPUs that a dry run reckons with, as H200 or 8xH200", None, metavar="[Nx]NAME")
     max_failed: float = option("stop when more than this fraction has failed", 0.2, metavar="FRACTION")
     copy_unmasked: bool = option("copy photos that have no mask", False)
     allow_root: tuple[str, ...] = option("folder that local inputs may lie in", (), metavar="DIR")
@@ -90,6 +120,7 @@ class NightlySettings:
             self.max_photos is None or self.max_photos >= 0, "--max-photos", self.max_photos, "0 or more"
         )
         _require(self.grace >= 0, "--grace", self.grace, "0 or more")
+        _check_gpu(self.gpu, self.dry_run)
 
 
 def _time_of_day(text: str | None) -> bool:

@@ -26,6 +26,7 @@ weights     a model's name -> a verified local directory
 choice      the engines of a run, their weights and hashes
 roster      which worker is at which photo, and which photo kills its workers
 timer       ends a worker whose photo takes too long
+ahead       a block's inputs, read before their turn
 attendance  one step over a block of photos, each reported to the roster
 meters      what monitoring sees of a run, as metrics
 flow        the Ray Data pipeline over many photos

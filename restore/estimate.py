@@ -1,4 +1,4 @@
-"""What a run's painting would take, from a sample of its photos: windows, TFLOP, GPU-hours."""
+"""What a run's painting would take, from a sample of its photos: windows and TFLOP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from restore.engines import Method, sizes_of
-from restore.engines.cost import RATES, window_tflop
+from restore.engines.cost import window_tflop
 from restore.item import Item
 from restore.photo import Job, Prepared, prepare
 from restore.storage import OutStore
@@ -35,11 +35,8 @@ class Estimate:
     def text(self) -> str:
         """For people."""
         windows = ", ".join(f"{count:,} by {method}" for method, count in sorted(self.windows.items()))
-        hours = ", ".join(f"{gpu} {self.tflop / rate / 3600:.2g}" for gpu, rate in RATES.items())
-        return (
-            f"about, from {self.sampled} of {self.photos:,} photos: windows {windows or 'none'}; "
-            f"{self.tflop:,.0f} TFLOP; GPU-hours at MLPerf 5.1's rates: {hours}"
-        )
+        work = f"; {self.tflop:,.0f} TFLOP" if self.tflop else ""
+        return f"about, from {self.sampled} of {self.photos:,} photos: windows {windows or 'none'}{work}"
 
 
 def sample(photos: int) -> range:

@@ -13,10 +13,12 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from threading import Lock
+from typing import Any, TypeVar
 
 import cv2
 import pyarrow as pa
@@ -26,6 +28,7 @@ from ray.util import metrics
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from restore import engines, photo
+from restore.ahead import Ahead
 from restore.attendance import attended
 from restore.choice import Choice
 from restore.engines import Engine, Method
@@ -38,7 +41,14 @@ from restore.timer import time_limit
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _HOP = pa.schema([pa.field("item_id", pa.string()), pa.field("photo", pa.large_binary())])
+
+BESIDE: Any = {"max_concurrent_calls_per_actor": 2, "enable_true_multi_threading": True}
+"""A second thread of each actor unpacks a block, and packs the one before, while the first paints."""
+
+UPLOADS = 4
 
 NODE_SECONDS = 30.0
 """A node that starts no task within that time is taken to be gone; Ray itself tells after up to 15 s."""
@@ -138,7 +148,7 @@ def _actors(pool: Pool) -> ActorPoolStrategy:
     where it has 32 (its allocator, simulated). Nothing would hold it back from actors that reserve nothing.
     """
     most = None if pool.gpus else pool.actors
-    return ActorPoolStrategy(min_size=pool.actors, max_size=most, initial_size=pool.actors)
+    return ActorPoolStrategy(min_size=pool.actors, max_size=most, initial_size=pool.actors, **BESIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +158,18 @@ class Desk:
     roster: Any
     photo_seconds: float
 
+    def arrive(self, step: Step, items: Sequence[str]) -> None:
+        """Told before the photos wait for their turn."""
+        me = _this_worker()
+        if unsure := ray.get(self.roster.arrive.remote(step, me, items)):
+            ray.get(self.roster.arrive.remote(step, me, items, _gone(unsure)))
+
     def begin(self, step: Step, items: Sequence[str]) -> Answer:
         """One call to the roster, and another where it tells of lost workers on other nodes."""
         me = _this_worker()
         answer: Answer = ray.get(self.roster.begin.remote(step, me, items))
         if answer.unsure:
-            gone = [node for node in answer.unsure if not _lives(node)]
-            answer = ray.get(self.roster.begin.remote(step, me, items, gone))
+            answer = ray.get(self.roster.begin.remote(step, me, items, _gone(answer.unsure)))
         return answer
 
     def end(self, step: Step, items: Sequence[str]) -> None:
@@ -193,8 +208,10 @@ def prepare(rows: pa.Table, job: photo.Job, desk: Desk, admit_until: float | Non
     facts = partial(photo.first_facts, job=job)
 
     def work(items: Sequence[Item]) -> Iterator[photo.Prepared | Outcome]:
-        for item in items:
-            yield _guarded(photo.prepare, item, facts(item), job, desk)
+        with Ahead(items, job.access) as ahead:
+            for item in items:
+                ready = partial(photo.prepare, item, job, ahead.fetch)
+                yield _guarded("prepare", ready, facts(item), desk)
 
     items = {row["item_id"]: Item.from_row(row) for row in rows.to_pylist()}
     return _pack(attended(desk, "prepare", items, work, facts))
@@ -210,6 +227,7 @@ class Painter:
         self._desk = desk
         self._engines: dict[Method, Engine] = {}
         self._fault: SystemicError | None = None
+        self._turn = Lock()
         try:
             config = replace(choice.config, directories=choice.directories())
             self._engines = engines.build(choice.methods, config)
@@ -221,9 +239,12 @@ class Painter:
         if self._fault is not None:
             raise self._fault
         waiting, done = _on_their_way(photos)
-        if _over(self._admit_until):
-            return _pack(done)
-        return _pack([*done, *attended(self._desk, "paint", waiting, self._painted, _facts)])
+        self._desk.arrive("paint", list(waiting))
+        painted: list[Any] = []
+        with self._turn:  # one block at a time: its photos alone are at risk, and the device is theirs
+            if not _over(self._admit_until):
+                painted = attended(self._desk, "paint", waiting, self._painted, _facts)
+        return _pack([*done, *painted])
 
     def _painted(self, photos: Sequence[photo.Prepared]) -> list[photo.Repainted | Outcome]:
         """The photos in one go; after a fault of ours one by one, so that it costs only one of them."""
@@ -251,26 +272,32 @@ def finish(photos: pa.Table, job: photo.Job, desk: Desk, extra: Sequence[str]) -
     cv2.setNumThreads(1)
 
     def work(painted: Sequence[photo.Repainted]) -> Iterator[Outcome]:
-        for one in painted:
-            yield _guarded(photo.finish, one, one.facts, job, desk)
+        with ThreadPoolExecutor(UPLOADS) as uploads:  # one goes up while the next is composed
+            waiting = []
+            for one in painted:
+                made = _guarded("finish", partial(photo.compose, one, job), one.facts, desk)
+                if isinstance(made, Outcome):
+                    yield made
+                else:
+                    waiting.append((made, uploads.submit(photo.store, made, job)))
+            for made, stored in waiting:
+                yield _guarded("finish", stored.result, made.facts, desk)
 
     waiting, done = _on_their_way(photos)
     done += attended(desk, "finish", waiting, work, _facts)
     return with_read_bytes(with_thumbs(outcomes_table(done, extra), done), done)
 
 
-def _guarded(
-    step: Callable[[Any, photo.Job], Any], value: Any, facts: Outcome, job: photo.Job, desk: Desk
-) -> Any:
+def _guarded(step: Step, work: Callable[[], T], facts: Outcome, desk: Desk) -> T | Outcome:
     """One photo's step, such that a fault of ours in it costs that photo and not the night."""
     try:
         with time_limit(desk.photo_seconds):
-            return step(value, job)
+            return work()
     except SystemicError:
         raise
     except Exception as error:
-        log.exception("%s: unexpected error in %s", facts.item_id, step.__name__)
-        return _crashed(facts, step.__name__, error)
+        log.exception("%s: unexpected error in %s", facts.item_id, step)
+        return _crashed(facts, step, error)
 
 
 def _crashed(facts: Outcome, step: str, error: Exception) -> Outcome:
@@ -293,6 +320,10 @@ def _facts(value: photo.Prepared | photo.Repainted) -> Outcome:
 def _this_worker() -> Worker:
     context = ray.get_runtime_context()
     return Worker(context.get_worker_id(), context.get_node_id())
+
+
+def _gone(nodes: Collection[str]) -> list[str]:
+    return [node for node in nodes if not _lives(node)]
 
 
 def _lives(node: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import zip_longest
@@ -31,9 +32,14 @@ from restore.thumbs import damage_overlay, thumbnail
 
 Pixels = npt.NDArray[np.generic]
 Mask = npt.NDArray[np.bool_]
+Read = Callable[..., Fetched]
+"""Reads an input as `restore.storage.fetch` does."""
 
 CARRY_LIMIT = 64 * 2**20
 """Bytes of a source that travel from prepare to finish; a larger one is fetched again."""
+
+STORE_LATER = 32 * 2**20
+"""Bytes of an output that may wait for its upload while the next photo is composed."""
 
 BYTES_A_PIXEL, BYTES_BESIDES = 9, 64 * 2**20
 """What a file may hold: four channels of 16 bits as badly compressed as can be, and metadata."""
@@ -102,8 +108,25 @@ class Repainted:
     facts: Outcome
 
 
-def prepare(item: Item, job: Job) -> Prepared | Outcome:
-    """Fetch, decode, find the damage, cut the windows.
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Composed:
+    """A restored picture that waits to be created.
+
+    Attributes:
+        output: its path in the output store.
+        data: its file, verified.
+        made: the Outcome but for what creating it tells.
+        facts: what was known before, for the row of a photo that cannot be stored.
+    """
+
+    output: str
+    data: bytes
+    made: Outcome
+    facts: Outcome
+
+
+def prepare(item: Item, job: Job, read: Read = fetch) -> Prepared | Outcome:
+    """Fetch by `read`, decode, find the damage, cut the windows.
 
     A photo of which only the versions have changed ends here, its `reused_from` naming the row that says the
     rest.
@@ -113,16 +136,20 @@ def prepare(item: Item, job: Job) -> Prepared | Outcome:
     try:
         recipe = with_overrides(job.recipe, item.overridden())
         facts = replace(facts, recipe=identity.canonical(recipe.model_dump()), seed=recipe.seed)
-        image = _fetch(item.image, item.image_version, ErrorCode.IMAGE_NOT_FOUND, job)
+        image = _fetch(item.image, item.image_version, ErrorCode.IMAGE_NOT_FOUND, job, read)
         source = Source(_carried(image.data), image.version, identity.sha256_bytes(image.data))
         facts = replace(
             facts, image_version=image.version, image_sha256=source.sha256, read_bytes=len(image.data)
         )
-        mask = _fetch_mask(item, job)
+        mask = _fetch_mask(item, job, read)
         if mask is not None:
             mask_sha256 = identity.sha256_bytes(mask.data)
-            read = facts.read_bytes + len(mask.data)
-            facts = replace(facts, mask_version=mask.version, mask_sha256=mask_sha256, read_bytes=read)
+            facts = replace(
+                facts,
+                mask_version=mask.version,
+                mask_sha256=mask_sha256,
+                read_bytes=facts.read_bytes + len(mask.data),
+            )
         fetched, began = time.perf_counter() - began, time.perf_counter()
         if _only_touched(item, facts):
             return _timed(_touched(facts, item), began, fetched)
@@ -245,17 +272,17 @@ def _engine_hash(item: Item, job: Job) -> str:
     return job.engine_hashes.get(name, name)
 
 
-def _fetch(uri: str, version: str | None, missing: ErrorCode, job: Job) -> Fetched:
+def _fetch(uri: str, version: str | None, missing: ErrorCode, job: Job, read: Read = fetch) -> Fetched:
     job.access.check(uri)
     most = int(job.max_megapixels * 1e6 * BYTES_A_PIXEL) + BYTES_BESIDES
-    return fetch(uri, version=version, missing=missing, max_bytes=most)
+    return read(uri, version=version, missing=missing, max_bytes=most)
 
 
-def _fetch_mask(item: Item, job: Job) -> Fetched | None:
+def _fetch_mask(item: Item, job: Job, read: Read) -> Fetched | None:
     if item.mask is None:
         return None
     try:
-        return _fetch(item.mask, item.mask_version, ErrorCode.MASK_NOT_FOUND, job)
+        return _fetch(item.mask, item.mask_version, ErrorCode.MASK_NOT_FOUND, job, read)
     except ItemError as error:
         raise _of_mask(error) if error.code is ErrorCode.IMAGE_TOO_LARGE else error from None
 
@@ -356,11 +383,7 @@ def paint(
     results: list[list[Painted | ItemError]] = [[] for _ in photos]
     spent = [0.0 for _ in photos]
     answers: dict[int, Painted | ItemError] = {}
-    for batch in _batches(waiting, batch_size):
-        began = time.perf_counter()
-        tasks = [waiting[index][1] for index in batch]
-        painted = engines[tasks[0].method].paint(tasks)
-        share = (time.perf_counter() - began) / len(batch)
+    for batch, painted, share in _answered(waiting, engines, batch_size):
         for index, answer in zip(batch, painted, strict=True):
             answers[index] = answer
             spent[waiting[index][0]] += share
@@ -370,6 +393,28 @@ def paint(
         photo if isinstance(photo, Outcome) else _repainted(photo, results[number], started, spent[number])
         for number, photo in enumerate(photos)
     ]
+
+
+def _answered(
+    waiting: Sequence[tuple[int, Task]], engines: Mapping[Method, Engine], batch_size: int
+) -> Iterator[tuple[list[int], Sequence[Painted | ItemError], float]]:
+    """Every batch's indexes, what came of them, and the seconds that one of its windows took."""
+
+    def painted(batch: list[int]) -> tuple[list[int], Sequence[Painted | ItemError], float]:
+        began = time.perf_counter()
+        tasks = [waiting[index][1] for index in batch]
+        answers = engines[tasks[0].method].paint(tasks)
+        return batch, answers, (time.perf_counter() - began) / len(batch)
+
+    batches = list(_batches(waiting, batch_size))
+    native = [batch for batch in batches if sizes_of(waiting[batch[0]][1].method) is None]
+    sized = [batch for batch in batches if batch not in native]
+    with ThreadPoolExecutor(1) as beside:
+        # What needs no device is painted while the device is at work: it shall not wait for a core.
+        later = [beside.submit(painted, batch) for batch in native] if sized else []
+        yield from map(painted, sized or native)
+        for done in later:
+            yield done.result()
 
 
 def _batches(waiting: Sequence[tuple[int, Task]], batch_size: int) -> Iterator[list[int]]:
@@ -395,28 +440,51 @@ def _repainted(
     painted = [answer for answer in answers if isinstance(answer, Painted)]
     steps = dict.fromkeys(step for answer in painted for step in answer.steps)
     scheduler = next((answer.scheduler for answer in painted if answer.scheduler), None)
+    device = next((answer.device for answer in painted if answer.device), facts.device)
     return Repainted(
         item=photo.item,
         recipe=photo.recipe,
         source=photo.source,
         places=photo.places,
         painted=tuple(answer.window for answer in painted),
-        facts=replace(facts, engine_steps=tuple(steps), scheduler=scheduler),
+        facts=replace(facts, engine_steps=tuple(steps), scheduler=scheduler, device=device),
     )
 
 
 def finish(photo: Repainted, job: Job) -> Outcome:
     """Back to source space, composite, encode, verify, create, outcome."""
+    composed = compose(photo, job)
+    return composed if isinstance(composed, Outcome) else store(composed, job)
+
+
+def compose(photo: Repainted, job: Job) -> Composed | Outcome:
+    """All of `finish` before the output is created; a large output is created too, in the room it has."""
     try:
         data = _source_bytes(photo)
         copies = 3 if photo.item.reference is None else 4
         with job.room.taken(_needs(data, photo.recipe, job, copies)):
-            return _finish(photo, data, job)
+            composed = _composed(photo, data, job)
+            return composed if len(composed.data) <= STORE_LATER else store(composed, job)
     except ItemError as error:
         return failed(photo.facts, error)
 
 
-def _finish(photo: Repainted, data: bytes, job: Job) -> Outcome:
+def store(composed: Composed, job: Job) -> Outcome:
+    """The rest of `finish`: create the output. Takes next to no CPU, so it can go on beside other work."""
+    began = time.perf_counter()
+    try:
+        sha256, size = _create(composed.output, composed.data, job)
+    except ItemError as error:
+        return failed(composed.facts, error)
+    return replace(
+        composed.made,
+        output_sha256=sha256,
+        output_bytes=size,
+        seconds=replace(composed.made.seconds, upload=time.perf_counter() - began),
+    )
+
+
+def _composed(photo: Repainted, data: bytes, job: Job) -> Composed:
     began = time.perf_counter()
     recipe = photo.recipe
     source = codec.decode(data, max_megapixels=job.max_megapixels)
@@ -427,24 +495,20 @@ def _finish(photo: Repainted, data: bytes, job: Job) -> Outcome:
     encoded = codec.encode(restored, recipe.output_format, recipe.quality, provenance.packet(making))
     changed = _proven(encoded, picture, restored, pasted.zone, job.max_megapixels)
     measured = _figures(restored, _reference(photo.item, job), pasted.damage, recipe.feather)
-    uploading = time.perf_counter()
     output = identity.output_name(photo.item.item_id, photo.item.work_key, encoded.extension)
-    sha256, size = _create(output, encoded.data, job)
-    uploaded = time.perf_counter()
-    spent = time.perf_counter() - began - (uploaded - uploading)
-    return replace(
+    thumbs = replace(photo.facts.thumbs, after=thumbnail(restored), damage=damage_overlay(pasted.damage))
+    made = replace(
         photo.facts,
         status="restored",
         output=output,
-        output_sha256=sha256,
-        output_bytes=size,
         proof=encoded.proof,
         changed_outside_mask=changed,
         dropped=tuple(dict.fromkeys((*picture.dropped, *encoded.dropped))),
         figures=measured,
-        thumbs=replace(photo.facts.thumbs, after=thumbnail(restored), damage=damage_overlay(pasted.damage)),
-        seconds=replace(photo.facts.seconds, finish=spent, upload=uploaded - uploading),
+        thumbs=thumbs,
+        seconds=replace(photo.facts.seconds, finish=time.perf_counter() - began),
     )
+    return Composed(output=output, data=encoded.data, made=made, facts=photo.facts)
 
 
 def _making(facts: Outcome) -> provenance.Making:

@@ -86,15 +86,28 @@ class Roster:
             gone: nodes that are no more, of those that an earlier answer was unsure of. A photo is not
                 blamed for what a whole node died of.
         """
+        unsure = self.arrive(step, worker, items, gone)
+        return Answer(unsure=unsure) if unsure else self._admit(step, worker, items)
+
+    def arrive(
+        self, step: Step, worker: Worker, items: Sequence[str], gone: Collection[str] | None = None
+    ) -> frozenset[str]:
+        """A worker has these photos and may have to wait before it begins them.
+
+        If another had begun them it is no more, and the time at which that shows tells what it died of.
+
+        Returns:
+            `Answer.unsure`, where it has to ask again with `gone`.
+        """
         left = {item: begun for item in items if (begun := self._left_behind(step, worker, item))}
         unsure = frozenset(begun.worker.node for begun in left.values()) - {worker.node}
         if unsure and gone is None:
-            return Answer(unsure=unsure)
+            return unsure
         for item, begun in left.items():
             del self._begun[item]
             if begun.worker.node not in (gone or ()):
                 self._count_death(item, begun, items)
-        return self._admit(step, worker, items)
+        return frozenset()
 
     def end(self, step: Step, worker: Worker, items: Iterable[str]) -> None:
         """A worker is done with these photos, well or not."""

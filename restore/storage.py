@@ -70,7 +70,14 @@ Names = list[str]
 T = TypeVar("T")
 
 
-def fetch(uri: str, *, version: str | None, missing: ErrorCode, max_bytes: int | None = None) -> Fetched:
+def fetch(
+    uri: str,
+    *,
+    version: str | None,
+    missing: ErrorCode,
+    max_bytes: int | None = None,
+    attempts: int = ATTEMPTS,
+) -> Fetched:
     """Read one input whole, with the store's token for exactly the bytes that came.
 
     Args:
@@ -78,6 +85,7 @@ def fetch(uri: str, *, version: str | None, missing: ErrorCode, max_bytes: int |
         version: the token it must have, as `versions` gives it; None takes what is there.
         missing: code for an object that does not exist, `image_not_found` or `mask_not_found`.
         max_bytes: refuse larger objects before reading them.
+        attempts: how often to try while the store fails in passing ways.
 
     Raises:
         ItemError: `missing`, storage_denied, storage_unavailable, changed_during_run, image_too_large.
@@ -99,7 +107,7 @@ def fetch(uri: str, *, version: str | None, missing: ErrorCode, max_bytes: int |
             )
 
     try:
-        return retrying(uri, lambda: store.get(path, admit))
+        return retrying(uri, lambda: store.get(path, admit), attempts)
     except OSError as error:
         failed = _item_error(uri, error, missing)
         if failed is None:

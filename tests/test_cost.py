@@ -12,7 +12,7 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from restore.engines import SDXL_SIZES, sizes_of
-from restore.engines.cost import RATES, TABLE, window_tflop
+from restore.engines.cost import ESTIMATED, RATES, TABLE, window_tflop
 from restore.engines.flops import SD2, gigabytes, models, tflop, unet_tflop
 from restore.recipe import Recipe
 
@@ -62,6 +62,8 @@ def test_a_window_costs_what_its_calls_do() -> None:
 
 
 def test_the_rates_are_those_of_the_benchmark() -> None:
+    assert list(RATES) == sorted(RATES, key=lambda name: -RATES[name]) and "A100" in ESTIMATED
+    assert set(ESTIMATED) < set(RATES)
     assert RATES["H200"] == pytest.approx(655, rel=0.01) and RATES["L4"] < RATES["L40S"] < RATES["H100"]
 
 

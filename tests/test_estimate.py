@@ -10,7 +10,7 @@ from PIL import Image
 from skimage import data
 
 from restore import identity
-from restore.engines.cost import RATES, window_tflop
+from restore.engines.cost import window_tflop
 from restore.estimate import SAMPLE, estimate, sample
 from restore.item import Item
 from restore.photo import Job
@@ -52,8 +52,9 @@ def test_windows_and_work_are_those_of_the_run(job: Job, tmp_path: Path) -> None
     assert (found.photos, found.sampled) == (4, 4) and found.windows == {"sdxl": 1, "ns": 1}
     assert found.tflop == pytest.approx(window_tflop((1024, 1024), Recipe(), "sdxl"))
     assert not (tmp_path / "out").exists(), "not even the copy of the photo with nothing to repair"
-    hours = found.tflop / RATES["H200"] / 3600
-    assert "1 by ns, 1 by sdxl" in found.text() and f"H200 {hours:.2g}" in found.text()
+    assert "1 by ns, 1 by sdxl" in found.text() and f"{found.tflop:,.0f} TFLOP" in found.text()
+    native = estimate(items[1:2], 1, job)
+    assert "1 by ns" in native.text() and "TFLOP" not in native.text(), "no GPU is needed"
 
 
 def test_a_sample_stands_for_all(job: Job, tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Lock, Semaphore
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +16,8 @@ import pytest
 import ray
 
 from restore import flow, identity, photo
-from restore.errors import EngineError
+from restore.errors import EngineError, ErrorCode, ItemError
+from restore.identity import sha256_bytes
 from restore.meters import METRICS
 from restore.outcome import READ_BYTES, THUMBS, outcome_schema
 from restore.recipe import Models
@@ -111,3 +115,68 @@ def test_ray_data_knows_the_settings_that_it_is_given(cluster: None, job: photo.
 def test_only_actors_that_hold_gpus_become_more(gpus: float, most: float) -> None:
     strategy = flow._actors(replace(POOL, actors=2, gpus=gpus))
     assert (strategy.min_size, strategy.initial_size, strategy.max_size) == (2, 2, most)
+
+
+def test_a_block_is_unpacked_while_another_is_painted_and_only_one_is(
+    cluster: None, job: photo.Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_plan(tmp_path / "in", tmp_path / "out", "abcd")
+    desk = flow.open_desk(60)
+    prepared = flow.prepare(pq.read_table(tmp_path / "out/plans/run.parquet"), job, desk)
+    painter, unpacked, at_work = flow.Painter(CHOICE, desk), Semaphore(0), Lock()
+    real_paint, real_unpack = photo.paint, flow._on_their_way
+
+    def on_their_way(rows: pa.Table) -> Any:
+        found = real_unpack(rows)
+        unpacked.release()
+        return found
+
+    def alone(*given: Any) -> Any:
+        assert at_work.acquire(blocking=False), "two blocks at a time"
+        try:
+            assert unpacked.acquire(timeout=30) and unpacked.acquire(timeout=30), "the other waits packed"
+            unpacked.release(2)
+            return real_paint(*given)
+        finally:
+            at_work.release()
+
+    monkeypatch.setattr(flow, "_on_their_way", on_their_way)
+    monkeypatch.setattr(photo, "paint", alone)
+    with ThreadPoolExecutor(2) as threads:
+        blocks = list(threads.map(painter, (prepared.slice(0, 2), prepared.slice(2, 2))))
+    values = [value for block in blocks for value in flow._unpack(block)]
+    assert len(values) == 4 and all(isinstance(value, photo.Repainted) for value in values)
+
+
+def test_a_picture_is_stored_while_the_next_is_composed(
+    cluster: None, job: photo.Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_plan(tmp_path / "in", tmp_path / "out", "abc")
+    desk = flow.open_desk(60)
+    painted = flow.Painter(CHOICE, desk)(
+        flow.prepare(pq.read_table(tmp_path / "out/plans/run.parquet"), job, desk)
+    )
+    composed, all_composed, real_compose, real_create = [], Event(), photo.compose, photo._create
+
+    def compose(one: photo.Repainted, job: photo.Job) -> Any:
+        made = real_compose(one, job)
+        composed.append(made)
+        if len(composed) == 3:
+            all_composed.set()
+        return made
+
+    def create(output: str, data: bytes, job: photo.Job) -> Any:
+        assert all_composed.wait(30), "the others wait for its upload"
+        if output.startswith("images/b."):
+            raise ItemError(ErrorCode.STORAGE_UNAVAILABLE, "on purpose")
+        return real_create(output, data, job)
+
+    monkeypatch.setattr(photo, "compose", compose)
+    monkeypatch.setattr(photo, "_create", create)
+    done = {row["item_id"]: row for row in flow.finish(painted, job, desk, ["x_box"]).to_pylist()}
+    codes = {item: row["error_code"] for item, row in done.items()}
+    assert codes == {"a": None, "b": "storage_unavailable", "c": None} and done["b"]["output"] is None
+    stored = {item: job.store.read(done[item]["output"]) for item in "ac"}
+    assert {item: sha256_bytes(data) for item, data in stored.items()} == {
+        item: done[item]["output_sha256"] for item in "ac"
+    }

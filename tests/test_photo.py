@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import cv2
@@ -316,6 +317,29 @@ def prepared_photo(inputs: Path, job: photo.Job, name: str, overrides: str = "{}
     prepared = photo.prepare(item, job)
     assert isinstance(prepared, photo.Prepared)
     return prepared
+
+
+def test_what_needs_no_device_is_painted_while_the_device_is_at_work(inputs: Path, job: photo.Job) -> None:
+    both = Barrier(2)
+
+    class Meeting(Recorder):
+        def paint(self, tasks: object) -> list[Painted | ItemError]:
+            both.wait(30)  # broken where one engine waits for the other to end
+            return [replace(one, device="card") for one in super().paint(tasks) if isinstance(one, Painted)]
+
+    job = replace(job, engine_hashes={**job.engine_hashes, "sdxl": "x"})
+    photos = [
+        prepared_photo(inputs, job, "thin"),
+        prepared_photo(inputs, job, "large", '{"engine":"sdxl"}'),
+        prepared_photo(inputs, job, "thin too"),
+    ]
+    done = photo.paint(photos, {"telea": Meeting(), "sdxl": Meeting()}, 8)
+    assert [value.item.item_id for value in done if isinstance(value, photo.Repainted)] == [
+        "thin",
+        "large",
+        "thin too",
+    ]
+    assert {value.facts.device for value in done if isinstance(value, photo.Repainted)} == {"card"}
 
 
 def test_windows_of_several_photos_share_a_call_if_they_are_alike(inputs: Path, job: photo.Job) -> None:

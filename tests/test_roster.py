@@ -143,3 +143,28 @@ def test_the_roster_does_not_grow_with_the_archive(roster: Roster) -> None:
         roster.begin("prepare", A, [item])
         roster.end("prepare", A, [item])
     assert not (roster._begun or roster._deaths or roster._ended)
+
+
+def test_what_a_worker_died_of_is_told_when_its_photos_arrive_elsewhere(roster: Roster, clock: Clock) -> None:
+    roster.begin("paint", A, ["1"])
+    assert not roster.arrive("paint", A, ["1"]), "it lives"
+    assert not roster.arrive("paint", B, ["1", "2"])
+    clock.now += 2 * LIMIT  # they wait for their turn behind a photo that hangs
+    assert roster.begin("paint", B, ["1"]).together == ("1",)
+    clock.now += 1
+    assert not roster.arrive("paint", C, ["1", "2"])
+    clock.now += 2 * LIMIT
+    assert codes(roster.begin("paint", C, ["1", "2"])) == {"1": ErrorCode.WORKER_CRASHED}, "not timed_out"
+
+
+def test_photos_that_wait_for_their_turn_are_not_begun(roster: Roster) -> None:
+    for worker in (A, B, C, D):
+        assert not roster.arrive("paint", worker, ["1"])
+    assert roster.begin("paint", A, ["1"]).together == ("1",)
+
+
+def test_an_arrival_asks_about_lost_nodes_as_a_beginning_does(roster: Roster) -> None:
+    roster.begin("paint", FAR, ["1"])
+    assert roster.arrive("paint", A, ["1"]) == {"node 2"}
+    assert not roster.arrive("paint", A, ["1"], gone=["node 2"])
+    assert roster.begin("paint", A, ["1"]) == Answer(together=("1",))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.settings import NightlySettings, RestoreSettings, deadline
+from jobs.settings import Cards, NightlySettings, RestoreSettings, cards, deadline
 from restore.command_line import parse
 from restore.errors import UsageError
 
@@ -21,6 +21,7 @@ OPTIONS = {
     "--batch-size",
     "--retry-failed",
     "--dry-run",
+    "--gpu",
     "--max-failed",
     "--copy-unmasked",
     "--allow-root",
@@ -88,9 +89,12 @@ def test_a_bad_command_line_ends_with_2(argv: list[str]) -> None:
         (["--max-megapixels", "0"], "--max-megapixels 0"),
         (["--photo-timeout", "0"], "--photo-timeout 0"),
         (["--node-memory", "0"], "--node-memory 0"),
+        (["--dry-run", "--gpu", "H300"], "--gpu H300: known are B200, H200, H100, A100, L40S, L4"),
+        (["--dry-run", "--gpu", "0xL4"], "--gpu 0xL4: known are"),
+        (["--gpu", "L4"], "--gpu L4: must be given with --dry-run"),
     ],
 )
-def test_a_number_out_of_range_is_named(argv: list[str], words: str) -> None:
+def test_what_is_out_of_range_is_named(argv: list[str], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         parsed(*argv)
 
@@ -138,8 +142,20 @@ def test_a_night_ends_at_the_earlier_of_time_of_day_and_hours(
     assert ends == (None if hours is None else EVENING.timestamp() + 3600 * hours)
 
 
+def test_gpus_are_told_by_name_and_number() -> None:
+    assert cards("L40S") == Cards(1, "L40S") and cards("16xL4") == Cards(16, "L4")
+
+
 @pytest.mark.parametrize(
-    "given", [{"until": "6"}, {"until": "24:00"}, {"max_hours": 0}, {"max_photos": -1}, {"grace": -1}]
+    "given",
+    [
+        {"until": "6"},
+        {"until": "24:00"},
+        {"max_hours": 0},
+        {"max_photos": -1},
+        {"grace": -1},
+        {"gpu": "H300"},
+    ],
 )
 def test_a_night_that_cannot_be_is_named(given: dict[str, Any]) -> None:
     (name, value) = next(iter(given.items()))

@@ -79,11 +79,13 @@ class Painted:
     Attributes:
         steps: what it had to fall back to, in the ladder's own words.
         scheduler: class of the sampler that was used; None for an engine without one.
+        device: the accelerator's own name; None where the processor painted.
     """
 
     window: npt.NDArray[np.generic]
     steps: tuple[str, ...] = ()
     scheduler: str | None = None
+    device: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

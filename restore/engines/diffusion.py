@@ -46,6 +46,7 @@ class DiffusionEngine:
         self.sizes: tuple[Size, ...] | None = sizes
         self._model = model
         self._device = torch.device(config.device)
+        self._card = torch.cuda.get_device_name(self._device) if config.device == "cuda" else None
         self._ladder = Ladder(
             lambda size: micro_batch(size, config.batch, self._device, torch_dtype(config.dtype))
         )
@@ -79,7 +80,9 @@ class DiffusionEngine:
         except ItemError as error:
             return [error for _ in tasks]
         return [
-            self._rescued(task, fill, rung) if window is None else Painted(window, rung.steps, name)
+            self._rescued(task, fill, rung)
+            if window is None
+            else Painted(window, rung.steps, name, self._card)
             for task, fill, window in zip(tasks, filled, windows, strict=True)
         ]
 
@@ -110,7 +113,7 @@ class DiffusionEngine:
                 ErrorCode.NON_FINITE_OUTPUT,
                 "the model's output is not finite, even with an fp32 VAE; try dtype=bfloat16 or float32",
             )
-        return Painted(windows[0], (*rung.steps, "vae_float32"), name)
+        return Painted(windows[0], (*rung.steps, "vae_float32"), name, self._card)
 
     def _warm_up(self, sizes: Sequence[Size], batch: int) -> None:
         """Compile now, so that no photo waits for it: every size, and the batch of one, which torch compiles

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import diff, driver, giants, gpu, listing, memory, stock_chain, throughput, work
+from tests.bench import diff, driver, feeding, giants, gpu, listing, memory, stock_chain, throughput, work
 
 BENCHES = {
     "throughput": throughput.main,
+    "feeding": feeding.main,
     "memory": memory.main,
     "giants": giants.main,
     "driver": driver.main,

@@ -51,8 +51,8 @@ FATES: dict[str, Callable[[], None]] = {one.__name__: one for one in (exited, se
 
 def poison() -> None:
     """Make this process one whose steps obey ids like `hung-in-paint`."""
-    for step in ("prepare", "paint", "finish"):
-        setattr(photo, step, obedient(step, getattr(photo, step)))
+    for step, name in (("prepare", "prepare"), ("paint", "paint"), ("finish", "compose")):
+        setattr(photo, name, obedient(step, getattr(photo, name)))
 
 
 def obedient(step: str, real: Callable[..., Any]) -> Callable[..., Any]:
