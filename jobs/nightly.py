@@ -30,7 +30,7 @@ from manifests import upkeep
 from manifests.committed import committed_rows
 from manifests.listing import Found, Listed, Sources, build
 from manifests.removed import pruned_pictures, remember, removed, since
-from restore.command_line import parse
+from restore.command_line import leave, parse
 from restore.errors import ItemError, SystemicError
 from restore.lease import take
 from restore.storage import OutStore, is_local, local_path
@@ -81,8 +81,9 @@ def night(settings: NightlySettings) -> dict[str, Any]:
             remember(store, gone.since)
             record = Run(order, lease, stop, terms, gone.pruned).execute()
             if not stop.is_set():
-                old = pruned_pictures(gone.pruned, committed_rows(store))
-                upkeep.remove_pictures(store, old, lease.check)
+                if gone.pruned.num_rows:
+                    old = pruned_pictures(gone.pruned, committed_rows(store))
+                    upkeep.remove_pictures(store, old, lease.check)
                 upkeep.compact(store, lease.check)
             return {**record, **listed, **gone.told(order)}
 
@@ -159,4 +160,4 @@ def _gone(order: Order, listed: dict[str, Any], settings: NightlySettings) -> Go
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -13,7 +13,7 @@ from jobs.announce import announce, foretell
 from jobs.order import read_order
 from jobs.run import ALL_WELL, OTHER, Run, stop_signals
 from jobs.settings import RestoreSettings
-from restore.command_line import parse
+from restore.command_line import leave, parse
 from restore.errors import ItemError, SystemicError
 from restore.lease import take
 
@@ -45,4 +45,4 @@ def restore(settings: RestoreSettings) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

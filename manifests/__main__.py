@@ -21,7 +21,7 @@ from manifests.compare import Changes, against_store, between, write_todo
 from manifests.diff import named_engines, plan
 from manifests.schema import Manifest, fill_versions, input_policy, read_manifest
 from restore.choice import choose
-from restore.command_line import argument, option, parse
+from restore.command_line import argument, leave, option, parse
 from restore.engines import EngineConfig
 from restore.errors import ItemError, StorageConfigError, SystemicError, UsageError
 from restore.identity import recipe_hash
@@ -342,4 +342,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -21,7 +21,6 @@ from tests.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 RAY = str(Path(sys.executable).with_name("ray"))
-QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +78,8 @@ class Nodes:
         assert self.head.process.poll() is None, "the head has ended"
         ip = f"127.0.0.{next(self._numbers)}"
         command = [RAY, "start", "--block", f"--address={self.address}", f"--node-ip-address={ip}"]
-        node = _start(
-            [*command, f"--num-cpus={cpus}", f"--num-gpus={gpus}", *_ports()], self.env, self.folder
-        )
+        command += [f"--num-cpus={cpus}", f"--num-gpus={gpus}"]
+        node = _start(lambda: [*command, *_ports()], self.env, self.folder)
         try:
             yield node
         finally:
@@ -109,7 +107,8 @@ def ray_head(
         options += ["--node-ip-address=127.0.0.1", f"--num-cpus={cpus}", "--num-gpus=0"]
         options += [f"--include-dashboard={dashboard is not None}", "--dashboard-host=127.0.0.1"]
         options += [f"--dashboard-port={dashboard}"] if dashboard else []
-        head = _start([RAY, "start", "--head", "--block", *options, *_ports(metrics)], full, Path(folder))
+        command = [RAY, "start", "--head", "--block", *options]
+        head = _start(lambda: [*command, *_ports(metrics)], full, Path(folder))
         try:
             yield Nodes(full, Path(folder), f"127.0.0.1:{port}", head)
         finally:
@@ -124,20 +123,29 @@ def _ports(metrics: int | None = None) -> list[str]:
     return [*ports, "--object-store-memory=200000000", "--disable-usage-stats"]
 
 
-def _start(command: list[str], env: dict[str, str], folder: Path) -> Node:
-    process = subprocess.Popen(command, env=env, cwd=folder, **QUIET, start_new_session=True)
+def _start(command: Callable[[], list[str]], env: dict[str, str], folder: Path) -> Node:
+    """A node that has started. A port that was free may be taken by then: a few tries, each with others."""
+    for _ in range(3):
+        log = folder / f"{uuid.uuid4().hex}.started"
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                command(), env=env, cwd=folder, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        try:
+            wait_for(lambda: "Ray runtime started" in log.read_text() or process.poll() is not None)
+            time.sleep(1)  # a raylet that meets a taken port ends within this time
+            if process.poll() is None:
+                return Node(process, _raylet(process))
+        except BaseException:
+            process.kill()  # its children end with it
+            raise
+    raise RuntimeError(f"{command()} ended thrice: {log.read_text()}")
 
-    def raylets() -> list[int]:
-        assert process.poll() is None, f"{command} ended with {process.returncode}"
-        ours = psutil.Process(process.pid).children(recursive=True)
-        return [one.pid for one in ours if one.name() == "raylet"]
 
-    try:
-        wait_for(raylets)
-        return Node(process, raylets()[0])
-    except BaseException:
-        process.kill()  # its children end with it
-        raise
+def _raylet(process: subprocess.Popen[bytes]) -> int:
+    ours = psutil.Process(process.pid).children(recursive=True)
+    (found,) = (one.pid for one in ours if one.name() == "raylet")
+    return found
 
 
 def wait_for(come: Callable[[], object], seconds: float = 300) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +39,33 @@ def test_what_is_missing_or_no_number_ends_with_2(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         parsed(*argv)
     assert caught.value.code == 2
+
+
+ABANDONED = """
+import sys, threading, time
+import pyarrow as pa, pyarrow.dataset as ds, pyarrow.fs, pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+from restore.command_line import leave
+
+class Slow(LocalFileSystem):
+    def open(self, *args, **more):
+        time.sleep(0.2)
+        return super().open(*args, **more)
+
+for part in range(8):
+    pq.write_table(pa.table({"n": list(range(1000))}), f"{sys.argv[1]}/{part}.parquet")
+store = pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(Slow()))
+paths = [f"{sys.argv[1]}/{part}.parquet" for part in range(8)]
+rows = ds.FileSystemDataset.from_paths(
+    paths, schema=pa.schema([("n", pa.int64())]), format=ds.ParquetFileFormat(), filesystem=store
+)
+next(iter(rows.scanner().to_batches()))
+print("done")
+leave(7)
+"""
+
+
+def test_a_scan_that_was_left_does_not_change_the_exit_code(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ABANDONED, str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (7, "done\n"), ended.stderr

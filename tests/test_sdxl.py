@@ -274,6 +274,7 @@ def test_offloaded_models_paint_the_same(checkpoints: Checkpoints, engine: Diffu
 
 
 @pytest.mark.heavy  # inductor compiles for a minute or two
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("compiling", "refine"), [("regional", True), ("regional", False), ("full", True)])
 def test_compiled_models_paint_the_same_and_never_compile_again(
     checkpoints: Checkpoints, engine: DiffusionEngine, compiling: Compile, refine: bool

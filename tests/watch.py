@@ -80,8 +80,8 @@ def watched() -> None:
 
     told = json.loads(os.environ[ENV])
     watch = Watch(**{**told, "before_paint": tuple(told["before_paint"])})
-    for step in ("prepare", "paint", "finish"):
-        setattr(photo, step, _written(watch, step, getattr(photo, step)))
+    for step, name in (("prepare", "prepare"), ("paint", "paint"), ("finish", "compose")):
+        setattr(photo, name, _written(watch, step, getattr(photo, name)))
     build = engines.build
 
     @functools.wraps(build)

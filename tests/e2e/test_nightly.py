@@ -128,6 +128,7 @@ def check_pruning(store: Path, out: str) -> None:
     assert plan(out) == {"box/0": "new"} and "box/0" in shown(out)
 
 
+@pytest.mark.heavy
 def test_what_does_not_fit_into_the_night_is_the_next_ones(tmp_path: Path) -> None:
     store, out = tmp_path / "scans", str(tmp_path / "out")
     for folder in ("images", "masks"):
