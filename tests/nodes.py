@@ -126,20 +126,23 @@ def _ports(metrics: int | None = None) -> list[str]:
 def _start(command: Callable[[], list[str]], env: dict[str, str], folder: Path) -> Node:
     """A node that has started. A port that was free may be taken by then: a few tries, each with others."""
     for _ in range(3):
-        log = folder / f"{uuid.uuid4().hex}.started"
-        with log.open("wb") as file:
-            process = subprocess.Popen(
-                command(), env=env, cwd=folder, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
-            )
-        try:
-            wait_for(lambda: "Ray runtime started" in log.read_text() or process.poll() is not None)
-            time.sleep(1)  # a raylet that meets a taken port ends within this time
-            if process.poll() is None:
-                return Node(process, _raylet(process))
-        except BaseException:
-            process.kill()  # its children end with it
-            raise
-    raise RuntimeError(f"{command()} ended thrice: {log.read_text()}")
+        if node := _tried(command(), env, folder):
+            return node
+    raise RuntimeError(f"{command()} ended thrice; see {folder}/*.started")
+
+
+def _tried(command: list[str], env: dict[str, str], folder: Path) -> Node | None:
+    log = folder / f"{uuid.uuid4().hex}.started"
+    with log.open("wb") as file:
+        output = {"stdout": file, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen(command, env=env, cwd=folder, **output, start_new_session=True)
+    try:
+        wait_for(lambda: "Ray runtime started" in log.read_text() or process.poll() is not None)
+        time.sleep(1)  # a raylet that meets a taken port ends within this time
+        return Node(process, _raylet(process)) if process.poll() is None else None
+    except BaseException:
+        process.kill()  # its children end with it
+        raise
 
 
 def _raylet(process: subprocess.Popen[bytes]) -> int:
