@@ -48,8 +48,8 @@ def _paint(task: Task) -> Painted | ItemError:
     window, mask = cast(Plane, task.window), task.mask.view(np.uint8)
     if not _near_edge(task.mask):
         return Painted(_inpaint(window, mask, radius, flags))
-    # Near the edges cv2.inpaint reads pixels of the damage itself (opencv#25389): a white scratch across
-    # them left up to 34 levels of white in its repair. It finds known colours there.
+    # Within two pixels of any edge cv2.inpaint reads the damage itself (opencv#25389): a white scratch there
+    # left up to 34 levels of white in its repair. It finds known colours instead.
     window = _covered(window, task.mask)
     if not (mask[0].any() or mask[:, 0].any()):
         return Painted(_inpaint(window, mask, radius, flags))
