@@ -49,7 +49,7 @@ from restore.command_line import leave
 
 class Slow(LocalFileSystem):
     def open(self, *args, **more):
-        time.sleep(0.2)
+        time.sleep(1.0)
         return super().open(*args, **more)
 
 for part in range(8):
@@ -67,6 +67,6 @@ leave(7)
 
 def test_a_scan_that_was_left_does_not_change_the_exit_code(tmp_path: Path) -> None:
     command = [sys.executable, "-c", ABANDONED, str(tmp_path)]
-    for _ in range(6):  # without `leave` two or three of four abort
+    for _ in range(3):  # by Python's own end one of them aborts
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (ended.returncode, ended.stdout) == (7, "done\n"), ended.stderr
