@@ -19,7 +19,7 @@ from manifests.committed import committed_rows
 from manifests.pace import painted_rows
 from restore.choice import CLASSICAL
 from restore.engines import Method, sizes_of
-from restore.engines.cost import ESTIMATED, RATES, window_tflop
+from restore.engines.cost import MEASURED, RATES, window_tflop
 from restore.estimate import Estimate
 from restore.recipe import Recipe
 
@@ -53,10 +53,10 @@ def on_gpus(found: Estimate, past: pa.Table, asked: Cards | None) -> Iterator[st
     elif asked is not None:
         name = asked.name
         yield f"{name}: {_hours(found.tflop / RATES[name], asked)}; {_by_table(name)}"
-        yield "no run of this store has measured that card: plan for twice the time until one has"
+        yield "no run of this store has measured that card: plan for half as much again until one has"
     else:
         hours = ", ".join(f"{name} {found.tflop / rate / 3600:.2g}" for name, rate in RATES.items())
-        yield f"GPU-hours at the table's rates, a tuned server's: {hours}"
+        yield f"GPU-hours at the table's rates: {hours}"
         yield "no run of this store has measured one; --gpu 8xH200 tells the hours of eight"
 
 
@@ -67,7 +67,8 @@ def _hours(seconds: float, asked: Cards | None) -> str:
 
 
 def _by_table(name: str) -> str:
-    return f"{RATES[name]:,.0f} TFLOP/s by the table: {ESTIMATED.get(name, 'MLPerf Inference 5.1')}"
+    how = "measured" if name == MEASURED else f"an estimate from an {MEASURED} by MLPerf's figures"
+    return f"{RATES[name]:,.0f} TFLOP/s by the table, {how}"
 
 
 def _measured(past: pa.Table) -> tuple[str, float]:

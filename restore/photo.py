@@ -363,6 +363,7 @@ def _tasks(cuts: Sequence[Shot], item: Item, recipe: Recipe) -> Iterator[Task]:
             mask=shot.mask,
             sampler=sampler,
             seed=identity.item_seed(recipe.seed, item.item_id, number),
+            filled=sizes_of(shot.method) is not None,
         )
 
 

@@ -359,9 +359,7 @@ def test_ray_up_gives_the_same_roles(launched: dict[str, Any]) -> None:
 
 def test_the_cost_table_is_what_the_rates_say() -> None:
     text = (ROOT / "cluster/README.md").read_text()
-    rows = re.findall(
-        r"^\| (\w+) \| ([\d,]+)(?:, an estimate)? \| ([\d,]+) \| ([\d,]+) \|$", text, re.MULTILINE
-    )
+    rows = re.findall(r"^\| (\w+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$", text, re.MULTILINE)
     assert {row[0] for row in rows} == set(RATES)
     window = window_tflop((1024, 1024), Recipe(), "sdxl")
     for gpu, rate, one, scan in rows:

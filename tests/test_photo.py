@@ -418,7 +418,7 @@ class Sized:
         for task in batch:
             height, width = task.mask.shape
             assert (width, height) in SDXL_SIZES and task.window.shape == (height, width, 3)
-            assert task.window.dtype == np.uint8
+            assert task.window.dtype == np.uint8 and task.filled
         green = np.uint8([20, 230, 20])
         return [
             Painted(np.where(t.mask[..., None], green, t.window), ("vae_tiling",), "Euler") for t in batch

@@ -10,7 +10,8 @@ from diffusers import StableDiffusionInpaintPipeline
 from PIL import Image
 
 from restore.engines import EngineConfig, Painted, build, sizes_of
-from restore.engines.latents import cells, prefill
+from restore.engines.latents import cells
+from restore.engines.prefill import prefill
 from tests.diffusion_tasks import grey_levels, painted, task
 from tests.tiny_checkpoints import Checkpoints
 
@@ -23,7 +24,7 @@ def test_it_paints_what_the_stock_pipeline_does(checkpoints: Checkpoints) -> Non
     pipeline = StableDiffusionInpaintPipeline.from_pretrained(checkpoints.sd2, safety_checker=None)
     stock = pipeline(
         prompt=one.sampler.prompt,
-        image=Image.fromarray(prefill(one)),
+        image=Image.fromarray(prefill(one.window, one.mask)),
         mask_image=Image.fromarray(np.kron(cells(one.mask), np.ones((8, 8), bool))),
         height=128,
         width=128,

@@ -63,6 +63,7 @@ class Task:
             `sizes`, always `(H, W, 3)` sRGB uint8 of one of those sizes.
         mask: bool `(H, W)`, True = repaint.
         seed: of this window alone, below 2**63.
+        filled: whether `window` has been through `restore.engines.prefill`; sized engines see to it else.
     """
 
     method: Method
@@ -70,6 +71,7 @@ class Task:
     mask: npt.NDArray[np.bool_]
     sampler: Sampler
     seed: int
+    filled: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

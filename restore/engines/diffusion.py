@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from restore.engines import EngineConfig, Painted, Sampler, Size, Task
 from restore.engines.ensemble import Trajectory, sampler_for, trajectory
-from restore.engines.latents import Batch, Window, decoded, encoded, prefill
+from restore.engines.latents import Batch, Window, decoded, encoded
 from restore.engines.loading import torch_dtype
 from restore.engines.memory import Answer, Ladder, Rung, micro_batch
 from restore.errors import DeviceLost, ErrorCode, ItemError
@@ -59,34 +58,26 @@ class DiffusionEngine:
         Raises:
             DeviceLost: when the accelerator can do nothing more in this process.
         """
-        with torch.inference_mode(), ThreadPoolExecutor(2) as pool:
-            # Filled on other cores while the device works on the windows before them.
-            filled = dict(zip(map(id, tasks), (pool.submit(prefill, task) for task in tasks), strict=True))
-
-            def paint(micro: Sequence[Task], rung: Rung) -> list[Answer]:
-                return self._painted(micro, [filled[id(task)].result() for task in micro], rung)
-
+        with torch.inference_mode():
             try:
-                return self._ladder.paint(tasks, paint)
+                return self._ladder.paint(tasks, self._painted)
             except torch.AcceleratorError as error:
                 raise DeviceLost(f"{self._device}: {error}") from error
 
-    def _painted(self, tasks: Sequence[Task], filled: Sequence[Window], rung: Rung) -> list[Answer]:
+    def _painted(self, tasks: Sequence[Task], rung: Rung) -> list[Answer]:
         """One micro-batch; items that did not come out finite once more, each alone."""
         vae = self._model.vae
         (vae.enable_tiling if rung.tiled else vae.disable_tiling)()
         try:
-            windows, name = self._windows(tasks, filled)
+            windows, name = self._windows(tasks)
         except ItemError as error:
             return [error for _ in tasks]
         return [
-            self._rescued(task, fill, rung)
-            if window is None
-            else Painted(window, rung.steps, name, self._card)
-            for task, fill, window in zip(tasks, filled, windows, strict=True)
+            self._rescued(task, rung) if window is None else Painted(window, rung.steps, name, self._card)
+            for task, window in zip(tasks, windows, strict=True)
         ]
 
-    def _windows(self, tasks: Sequence[Task], filled: Sequence[Window]) -> tuple[list[Window | None], str]:
+    def _windows(self, tasks: Sequence[Task]) -> tuple[list[Window | None], str]:
         sampler = tasks[0].sampler
         scheduler = sampler_for(sampler.scheduler, self._model.scheduler)
         path = trajectory(
@@ -96,16 +87,16 @@ class DiffusionEngine:
             self._device,
             refine=self._model.refines(sampler),
         )
-        batch = encoded(tasks, filled, self._model.vae, self._device)
+        batch = encoded(tasks, self._model.vae, self._device)
         return decoded(self._model.denoised(batch, path), self._model.vae), type(scheduler).__name__
 
-    def _rescued(self, task: Task, filled: Window, rung: Rung) -> Answer:
+    def _rescued(self, task: Task, rung: Rung) -> Answer:
         """A task whose VAE overflowed in 16 bit, again with one of 32 bits."""
         vae = self._model.vae
         kept = vae.dtype
         vae.to(torch.float32)
         try:
-            windows, name = self._windows([task], [filled])
+            windows, name = self._windows([task])
         finally:
             vae.to(kept)
         if windows[0] is None:

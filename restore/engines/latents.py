@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from restore.engines import Task
+from restore.engines.prefill import prefill
 
 Window = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -20,7 +20,6 @@ Mask = npt.NDArray[np.bool_]
 CELL = 8
 """Pixels that one latent stands for, each way."""
 CHANNELS = 4
-PREFILL_RADIUS = 3  # px
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,26 +50,16 @@ class Batch:
         return height * CELL, width * CELL
 
 
-def prefill(task: Task) -> Window:
-    """The window with its damage filled from around it (Telea 2004), `(H, W, 3)` sRGB uint8, new.
-
-    At strength below 1 the model starts from what lies under the mask, and a white scratch would leak.
-    """
-    window = task.window.astype(np.uint8, copy=True)
-    if not task.mask.any() or task.mask.all():
-        return window
-    return np.asarray(cv2.inpaint(window, task.mask.view(np.uint8), PREFILL_RADIUS, cv2.INPAINT_TELEA))
-
-
 def cells(mask: Mask) -> Mask:
     """Max-pooled over latent cells: bool `(H / 8, W / 8)`, True where any pixel of the cell is."""
     height, width = mask.shape
     return np.asarray(mask.reshape(height // CELL, CELL, width // CELL, CELL).any(axis=(1, 3)))
 
 
-def encoded(tasks: Sequence[Task], prefilled: Sequence[Window], vae: Any, device: torch.device) -> Batch:
-    """Tasks and their prefilled windows as a batch on `device`."""
-    image = _upload(np.stack(prefilled), device).permute(0, 3, 1, 2).float() / 127.5 - 1
+def encoded(tasks: Sequence[Task], vae: Any, device: torch.device) -> Batch:
+    """Tasks as a batch on `device`, their damage filled from around it where it is not yet."""
+    windows = [task.window if task.filled else prefill(task.window, task.mask) for task in tasks]
+    image = _upload(np.stack(windows), device).permute(0, 3, 1, 2).float() / 127.5 - 1
     mask = _upload(np.stack([cells(task.mask) for task in tasks])[:, None], device).float()
     hole = torch.nn.functional.interpolate(mask, scale_factor=CELL)
     draws = torch.stack([_draws(task.seed, tuple(mask.shape[-2:])) for task in tasks], dim=1).to(device)

@@ -84,7 +84,9 @@ def prepared(unet: Any, config: EngineConfig) -> Any:
     Shapes stay symbolic: one compile serves every window size and batch. Compiled shape by shape, the
     ninth would exceed torch's limit of eight per function and end in an error.
     """
-    if config.device == "cuda":
+    if config.device == "cuda" and config.compile == "full":
+        # Only a whole compile keeps that layout throughout. PyTorch's own group norm turns it back before
+        # every convolution: eager, an H200 painted 5% less with it.
         unet.to(memory_format=torch.channels_last)
     if config.compile == "regional":
         unet.compile_repeated_blocks(fullgraph=True, dynamic=True)

@@ -12,9 +12,9 @@ import torch
 from restore.engines import Painted, Size, Task
 from restore.errors import ErrorCode, ItemError
 
-BYTES_PER_PIXEL = 6000
-"""Working memory of one window pixel in 16 bit at its peak, in the VAE's decoder; an estimate that the ladder
-corrects downwards."""
+BYTES_PER_PIXEL = 2100
+"""Working memory of one window pixel in 16 bit at its peak, in the VAE's decoder: 2.15 GB for each window of
+1024 x 1024 on an H200. What else takes memory there the ladder finds out."""
 USABLE = 0.9  # of the free memory; the rest is lost between blocks
 
 Answer = Painted | ItemError

@@ -45,6 +45,6 @@ def main() -> None:
         ours.append(sum(window_tflop((w.paint_width, w.paint_height), recipe, "sdxl") for w in windows))
         print(f"scan {number:2d}: {len(windows)} windows, {ours[-1]:6.0f} TFLOP")
     mean = float(np.mean(ours))
-    print(f"ours {mean:.0f} TFLOP a photo, {mean / RATES['H200']:.1f} s of an H200 at MLPerf's rate")
+    print(f"ours {mean:.0f} TFLOP a photo, {mean / RATES['H200']:.1f} s of an H200 at the table's rate")
     print(f"all {tiles} tiles of {TILE} px: {tiles * tile:.0f}; ours is {mean / tiles / tile:.2f} of that")
     print(f"the whole image at {TILE} x {TILE}, 1/{WIDTH * HEIGHT / TILE**2:.0f} of its pixels: {tile:.0f}")
