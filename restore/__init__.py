@@ -17,6 +17,7 @@ composite   painted windows -> the photo, known pixels bit-identical
 paste       the two before it, over all windows of a photo
 figures     what can be measured of the result
 provenance  what the result says of its own making
+proof       that no known pixel changed in the file that is stored
 outcome     the photo's metadata row
 thumbs      its small pictures for the report
 room        a node's memory, shared out to large photos

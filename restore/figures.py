@@ -16,6 +16,7 @@ from skimage.metrics import structural_similarity
 
 from restore.codec import Picture, Pixels
 from restore.mask import Damage, blocks, zone
+from restore.outcome import Figures
 
 Floats = npt.NDArray[np.float64]
 Places = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
@@ -29,6 +30,22 @@ SSIM_WINDOW = 7  # px, the side of the windows of Wang et al. 2004
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _SQUARE = np.ones((3, 3), np.uint8)
 _IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float64)
+
+
+def measured(restored: Picture, reference: Picture | None, damage: Damage, feather: int) -> Figures:
+    """All of a photo's figures; those against the truth where it is known."""
+    own = Figures(
+        seam=seam(restored, damage),
+        colour_step=colour_step(restored, damage, feather),
+        grain=grain(restored, damage, feather),
+    )
+    if reference is None:
+        return own
+    return replace(
+        own,
+        psnr=psnr(restored, reference, damage),
+        ssim=ssim(restored, reference, damage),
+    )
 
 
 def seam(restored: Picture, damage: Damage) -> float | None:

@@ -12,17 +12,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
 
-from restore import canvas, codec, composite, figures, identity, provenance
+from restore import canvas, codec, figures, identity, proof, provenance
 from restore import mask as masks
 from restore.engines import Engine, Method, Painted, Sampler, Task, sizes_of
 from restore.errors import ErrorCode, ItemError
 from restore.item import Item
-from restore.outcome import TOUCHED, Figures, Outcome, Seconds, Thumbs
+from restore.outcome import TOUCHED, Outcome, Seconds, Thumbs
 from restore.paste import Place, packed, paste
 from restore.recipe import Recipe, with_overrides
 from restore.room import Room
@@ -494,8 +493,8 @@ def _composed(photo: Repainted, data: bytes, job: Job) -> Composed:
     making = _making(photo.facts)
     restored = _told_of(replace(picture, pixels=pasted.pixels), making)
     encoded = codec.encode(restored, recipe.output_format, recipe.quality, provenance.packet(making))
-    changed = _proven(encoded, picture, restored, pasted.zone, job.max_megapixels)
-    measured = _figures(restored, _reference(photo.item, job), pasted.damage, recipe.feather)
+    changed = proof.changed_pixels(encoded, picture, restored, pasted.zone, job.max_megapixels)
+    measured = figures.measured(restored, _reference(photo.item, job), pasted.damage, recipe.feather)
     output = identity.output_name(photo.item.item_id, photo.item.work_key, encoded.extension)
     thumbs = replace(photo.facts.thumbs, after=thumbnail(restored), damage=damage_overlay(pasted.damage))
     made = replace(
@@ -543,53 +542,13 @@ def _source_bytes(photo: Repainted) -> bytes:
     return again.data
 
 
-def _proven(
-    encoded: codec.Encoded, source: codec.Picture, restored: codec.Picture, zone: Mask, max_megapixels: float
-) -> int | None:
-    """Count of known pixels that the encoded picture does not hold as the source did.
-
-    Decodes what will be stored, so the proof is about the file and not about our intentions. None
-    where an output format that was asked for holds another depth or mode.
-    """
-    exact, pixels, changed, below = encoded.proof == "exact", source.pixels, 0, 0
-    for rows, stored in codec.strips(encoded.data, max_megapixels=max_megapixels):
-        if exact and not np.array_equal(stored, restored.pixels[rows]):
-            raise ItemError(
-                ErrorCode.VERIFY_FAILED, "the encoded picture does not decode to what was encoded"
-            )
-        alike = stored.shape[1:] == pixels.shape[1:] and stored.dtype == pixels.dtype
-        changed += composite.changed_outside(pixels[rows], stored, zone[rows]) if alike else 0
-        below = rows.stop
-    if below != restored.height:
-        raise ItemError(ErrorCode.VERIFY_FAILED, f"the encoded picture has {below} rows of {restored.height}")
-    if exact and changed:
-        raise ItemError(ErrorCode.VERIFY_FAILED, f"{changed} pixels outside the damage would change")
-    return changed if alike else None
-
-
 def _create(output: str, data: bytes, job: Job) -> tuple[str, int]:
     """Create the output, or adopt what a killed run left under its name. Returns sha256 and size."""
     created = job.store.create(output, data)
     if created.existing is None:
         return created.sha256, len(data)
-    _verify_same(output, created.existing, data, job)
+    proof.require_same(output, created.existing, data, job.max_megapixels)
     return identity.sha256_bytes(created.existing), len(created.existing)
-
-
-def _verify_same(output: str, existing: bytes, ours: bytes, job: Job) -> None:
-    """An object found under our name is adopted only if it holds the same picture."""
-    theirs, mine = (codec.strips(one, max_megapixels=job.max_megapixels) for one in (existing, ours))
-    nothing = (slice(0), np.empty(0))
-    try:
-        pairs = zip_longest(theirs, mine, fillvalue=nothing)
-        same = all(np.array_equal(one[1], other[1]) for one, other in pairs)
-    except ItemError as error:
-        raise ItemError(ErrorCode.VERIFY_FAILED, f"{output} exists and is damaged: {error.message}") from None
-    if not same:
-        raise ItemError(
-            ErrorCode.VERIFY_FAILED,
-            f"{output} exists and shows another picture; move it away and run with --retry-failed",
-        )
 
 
 def _reference(item: Item, job: Job) -> codec.Picture | None:
@@ -601,21 +560,6 @@ def _reference(item: Item, job: Job) -> codec.Picture | None:
         return codec.decode(truth.data, max_megapixels=job.max_megapixels)
     except ItemError as error:
         raise ItemError(error.code, f"the reference: {error.message}") from None
-
-
-def _figures(restored: codec.Picture, reference: codec.Picture | None, damage: Mask, feather: int) -> Figures:
-    measured = Figures(
-        seam=figures.seam(restored, damage),
-        colour_step=figures.colour_step(restored, damage, feather),
-        grain=figures.grain(restored, damage, feather),
-    )
-    if reference is None:
-        return measured
-    return replace(
-        measured,
-        psnr=figures.psnr(restored, reference, damage),
-        ssim=figures.ssim(restored, reference, damage),
-    )
 
 
 def _copy(data: bytes, picture: codec.Picture, facts: Outcome, job: Job) -> Outcome:

@@ -42,8 +42,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "route": GROUND | {"engines", "srgb", "windows"},
     "paste": GROUND | {"canvas", "composite", "mask", "srgb", "windows"},
     "provenance": set(),
+    "proof": GROUND | {"composite"},
     "photo": GROUND
-    | {"canvas", "composite", "engines", "figures", "mask", "paste", "provenance", "room", "route", "thumbs"},
+    | {"canvas", "engines", "figures", "mask", "paste", "proof", "provenance", "room", "route", "thumbs"},
     "weights": GROUND,
     "estimate": GROUND | {"engines", "photo"},
     "choice": GROUND | {"engines", "route", "weights"},
