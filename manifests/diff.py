@@ -80,7 +80,11 @@ def plan(
     with sql.connection() as con:
         register(con, "manifest", wanted)
         register(con, "committed", committed, (*MADE_FROM, "status"))
-        con.execute(_open_rows(recipe_hash, _engine_hash(engine_hashes, engine)))
+        wanted_now = _WANTED.format(
+            recipe_hash=sql.text(recipe_hash), engine_hash=_engine_hash(engine_hashes, engine)
+        )
+        con.execute(_changed_rows(wanted_now))
+        con.execute(_open_rows(wanted_now))
         register(con, "committed", committed, (*MADE_FROM, "status", "error_code", "work_key"))
         con.execute(HISTORY)
         con.execute(_decided(retry_failed, copy_unmasked))
@@ -120,29 +124,43 @@ def _engine_hash(hashes: Mapping[str, str], engine: str) -> str:
     )
 
 
-def _open_rows(recipe_hash: str, engine_hash: str) -> str:
-    """Rows worth a closer look: all but those whose current picture was made from the same inputs.
+_MADE = f"hash(item_id, {sql.names(INPUTS)}, {{pruned}})"
+_IN_TIME = "TRY_CAST(replace(row_id, '-', '') AS BIGINT)"  # its digits are padded: their order is the ids'
 
-    In a nightly run that leaves a few of millions, and only these are given a work key: sha256 costs
-    more than the rest of the query. The 64-bit hash of the inputs is compared within an item only.
+_WANTED = f"""
+    SELECT row, item_id, image_version, mask_version, overrides,
+        image_pinned OR mask_pinned AS pinned, mask IS NULL AS unmasked,
+        {{recipe_hash}} AS recipe_hash, {{engine_hash}} AS engine_hash,
+        {PIPELINE_VERSION}::INTEGER AS pipeline_version
+    FROM manifest
+"""
+
+
+def _changed_rows(wanted: str) -> str:
+    """Numbers of the rows worth a closer look: all but those whose current picture has the same inputs.
+
+    Items and inputs are told apart by 64 bits each, so that a row takes a few bytes and ten million fit
+    into memory. Two items of one hash are both looked at: their inputs' hashes, which hold the item's own
+    name, differ.
     """
-    inputs = sql.names(INPUTS)
+    pruned = f"status = '{REMOVED}'"
+    return f"""
+        CREATE TEMP TABLE changed AS
+        WITH current AS (
+            SELECT hash(item_id) AS item, arg_max({_MADE.format(pruned=pruned)}, {_IN_TIME}) AS made
+            FROM committed WHERE status IN {sql.texts(SHOWS)} GROUP BY item
+        )
+        SELECT row FROM (
+            SELECT row, hash(item_id) AS item, {_MADE.format(pruned=False)} AS made FROM ({wanted})
+        ) ANTI JOIN current USING (item, made)
+    """
+
+
+def _open_rows(wanted: str) -> str:
+    """Those rows with a work key each. In a nightly run they are a few of millions, and sha256 is dear."""
     return f"""
         CREATE TEMP TABLE open AS
-        WITH wanted AS (
-            SELECT row, item_id, image_version, mask_version, overrides,
-                image_pinned OR mask_pinned AS pinned, mask IS NULL AS unmasked,
-                {sql.text(recipe_hash)} AS recipe_hash,
-                {engine_hash} AS engine_hash,
-                {PIPELINE_VERSION}::INTEGER AS pipeline_version,
-                hash({inputs}, false) AS inputs
-            FROM manifest
-        ), current AS (
-            SELECT item_id, arg_max(hash({inputs}, status = '{REMOVED}'), row_id) AS inputs
-            FROM committed WHERE status IN {sql.texts(SHOWS)} GROUP BY item_id
-        )
-        SELECT wanted.* EXCLUDE (inputs), {work_key()} AS work_key
-        FROM wanted ANTI JOIN current USING (item_id, inputs)
+        SELECT *, {work_key()} AS work_key FROM ({wanted}) WHERE row IN (SELECT row FROM changed)
     """
 
 
