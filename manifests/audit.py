@@ -12,6 +12,7 @@ from typing import Any
 
 from manifests import sql
 from manifests.committed import committed_rows, current_batches
+from manifests.spool import register
 from restore import codec
 from restore.errors import ItemError
 from restore.identity import sha256_bytes
@@ -52,7 +53,7 @@ def verify(store: OutStore, audit: Audit, sample: float = 1.0, seed: int = 0) ->
 
 def _rows(store: OutStore) -> Iterator[Difference]:
     with sql.connection() as con:
-        con.register("committed", committed_rows(store))
+        register(con, "committed", committed_rows(store))
         doubled = con.sql("""
             SELECT row_id, count(DISTINCT content)
             FROM (SELECT row_id, hash(whole) AS content FROM committed AS whole)

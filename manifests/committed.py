@@ -80,7 +80,7 @@ def current_batches(
     query = _current_query(columns, condition)
     schema = _nullable(rows, columns)
     with sql.connection() as con:
-        con.register("committed", rows)
+        register(con, "committed", rows)
         for batch in con.sql(query).to_arrow_reader(_BATCH):
             yield pa.Table.from_batches([batch]).cast(schema)
 

@@ -32,7 +32,6 @@ NAMES_ENGINE = "contains(overrides, '\"engine\":')"  # or a prompt has these wor
 NAMED_ENGINE = "json_extract_string(overrides, '$.engine')"
 
 INPUTS = ("image_version", "mask_version", "overrides", "recipe_hash", "engine_hash", "pipeline_version")
-MADE_FROM = ("row_id", "item_id", *INPUTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +78,14 @@ def plan(
     extra = [name for name in wanted.schema.names if name.startswith(EXTRA_PREFIX)]
     with sql.connection() as con:
         register(con, "manifest", wanted)
-        register(con, "committed", committed, (*MADE_FROM, "status"))
+        register(con, "committed", committed)
         wanted_now = _WANTED.format(
             recipe_hash=sql.text(recipe_hash), engine_hash=_engine_hash(engine_hashes, engine)
         )
         con.execute(_changed_rows(wanted_now))
         con.execute(_open_rows(wanted_now))
-        register(con, "committed", committed, (*MADE_FROM, "status", "error_code", "work_key"))
         con.execute(HISTORY)
         con.execute(_decided(retry_failed, copy_unmasked))
-        register(con, "committed", committed, ("row_id", "image_sha256", "mask_sha256"))
         con.execute(FORMER)
         todo = _todo(con, extra, limit)
         return Plan(todo, _reused(con, extra), _counts(con, todo), _first(con))

@@ -36,6 +36,8 @@ OUTPUT_PART = r"^(|.*/)metadata/run=[^/]+/(?:part|compact)-[^/]*\.parquet$"
 FIRST = 100
 """So many of what was found are named; the rest are counted."""
 BATCH = 10_000
+MEMORY_LIMIT = "192MiB"
+"""Of pairing; beyond, it spills. Ten million objects are paired in it as fast as in a gigabyte."""
 
 LISTING = pa.schema(
     [
@@ -143,7 +145,10 @@ def build(sources: Sources, out: str, *, probe: bool = False) -> Listed:
     _check_excluded(images, exclude)
     store, name = _target(out)
     links = _Links()
-    with tempfile.TemporaryDirectory(prefix="silverprint-listing-") as folder, sql.connection() as con:
+    with (
+        tempfile.TemporaryDirectory(prefix="silverprint-listing-") as folder,
+        sql.connection(MEMORY_LIMIT) as con,
+    ):
         columns = load_sidecar(con, sources.sidecar)
         scratch = Path(folder)
         _list(con, "images", images, [*exclude, *([] if same_tree else [masks])], scratch, links)

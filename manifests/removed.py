@@ -35,8 +35,8 @@ def removed(wanted: Rows, committed: Rows) -> pa.Table:
         One column, `item_id`, sorted.
     """
     with sql.connection() as con:
-        register(con, "manifest", wanted, ("item_id",))
-        register(con, "committed", committed, ("row_id", "item_id", "status"))
+        register(con, "manifest", wanted)
+        register(con, "committed", committed)
         return con.sql(f"""
             SELECT item_id FROM committed ANTI JOIN manifest USING (item_id)
             WHERE status IN {sql.texts(SHOWS)} GROUP BY item_id
@@ -99,7 +99,7 @@ def removed_outcomes(
     told |= {"status": REMOVED, "reason": REMOVED}
     with sql.connection() as con:
         con.register("items", items)
-        register(con, "committed", committed, ("row_id", "status", *_KEPT))
+        register(con, "committed", committed)
         columns = ", ".join(_told(name, told) for name in schema.names)
         query = f"""
             SELECT {columns} FROM (
@@ -121,7 +121,7 @@ def pruned_pictures(items: pa.Table, committed: Rows) -> Sequence[str]:
     """The outputs that these items' rows name from before they were pruned: paths below OUT."""
     with sql.connection() as con:
         con.register("items", items)
-        register(con, "committed", committed, ("row_id", "item_id", "status", "output"))
+        register(con, "committed", committed)
         found = con.sql(f"""
             SELECT DISTINCT output FROM (
                 SELECT output, row_id,

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
@@ -20,8 +21,8 @@ from manifests import sql
 ROW_GROUP = 50_000
 """Rows written and read at once: some megabytes, so that a reader can stream."""
 
-
 READ_AHEAD = {"batch_size": 16_384, "batch_readahead": 4, "fragment_readahead": 2}
+"""By itself Arrow reads so far ahead that ten million rows take two gigabytes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -65,21 +66,37 @@ def spool(con: duckdb.DuckDBPyConnection, query: str, schema: pa.Schema) -> Spoo
     return Spooled(Path(name), schema, rows)
 
 
-def register(
-    con: duckdb.DuckDBPyConnection,
-    view: str,
-    rows: pa.Table | ds.Dataset | Spooled,
-    columns: Sequence[str] | None = None,
-) -> None:
-    """Make rows known to queries under the name `view`.
-
-    Args:
-        columns: all that queries will ask for, else every column.
-    """
+def register(con: duckdb.DuckDBPyConnection, view: str, rows: pa.Table | ds.Dataset | Spooled) -> None:
+    """Make rows known to queries under the name `view`. Those of a dataset are read as they are asked for."""
     if isinstance(rows, Spooled):  # its own reader takes half of Arrow's memory, and is faster
         con.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS FROM read_parquet({sql.text(str(rows.path))})")
-    elif isinstance(rows, ds.Dataset) and columns is not None:
-        # By itself Arrow reads so far ahead that ten million rows take two gigabytes.
-        con.register(view, rows.scanner(list(columns), **READ_AHEAD))
     else:
-        con.register(view, rows)
+        con.register(view, _Scanned(rows) if isinstance(rows, ds.Dataset) else rows)
+
+
+class _Scanned(ds.Dataset):  # type: ignore[misc]
+    """A dataset as DuckDB scans it: what it asks of one, and nothing else."""
+
+    def __init__(self, rows: ds.Dataset) -> None:
+        self._rows = rows
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._rows.schema
+
+    def scanner(self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None) -> _Scan:
+        return _Scan(self._rows.scanner(columns=columns, filter=filter, **READ_AHEAD))
+
+
+class _Scan:
+    """A scan that begins without Python's lock.
+
+    pyarrow's own `Scanner.to_reader` (26.0) holds it while Arrow starts, and Arrow's threads want it to
+    open the next file of a file system written in Python, with a mutex in hand that starting waits for.
+    """
+
+    def __init__(self, scanner: ds.Scanner) -> None:
+        self._scanner = scanner
+
+    def to_reader(self) -> pa.RecordBatchReader:
+        return pa.RecordBatchReader.from_batches(self._scanner.projected_schema, self._scanner.to_batches())

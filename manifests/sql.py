@@ -17,11 +17,11 @@ _ESCAPED = ["\\", '"', *map(chr, range(0x20))]
 
 
 @contextmanager
-def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+def connection(memory_limit: str = MEMORY_LIMIT) -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory database that spills to a folder of its own and never downloads an extension."""
     with tempfile.TemporaryDirectory(prefix="silverprint-sql-") as spill:
         config = {
-            "memory_limit": MEMORY_LIMIT,
+            "memory_limit": memory_limit,
             "threads": str(min(os.cpu_count() or 1, MAX_THREADS)),
             "temp_directory": spill,
             "autoinstall_known_extensions": "false",

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from manifests import sql
 from manifests.committed import committed_rows
+from manifests.spool import register
 from restore.disk import TEMPORARY
 from restore.errors import StorageConfigError
 from restore.outcome import REMOVED
@@ -208,7 +209,7 @@ def _unnamed_images(store: OutStore) -> Iterator[Garbage]:
     with sql.connection() as con:
         con.register("listing", pa.RecordBatchReader.from_batches(_LISTED, _listed(store)))
         con.execute("CREATE TEMP TABLE listed AS FROM listing")
-        con.register("committed", committed_rows(store))
+        register(con, "committed", committed_rows(store))
         unnamed = con.sql(f"""
             SELECT {sql.names(_LISTED.names)} FROM listed
             ANTI JOIN (
