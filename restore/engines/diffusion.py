@@ -121,4 +121,4 @@ class DiffusionEngine:
         mask = np.zeros((height, width), bool)
         mask[: height // 2] = True
         sampler = Sampler("", "", 10, 7.5, 1.0, 0.8, self._model.has_refiner, "checkpoint", guidance_cutoff)
-        return Task("sdxl", np.zeros((height, width, 3), np.uint8), mask, sampler, 0)
+        return Task("sdxl", np.zeros((height, width, 3), np.uint8), mask, sampler, 0, filled=True)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
 
+from cluster.profiles import GPU
 from restore import flow
 from restore.album import Album
 from restore.item import PLAN_SCHEMA
@@ -25,7 +26,7 @@ from restore.ledger import Ledger, collect
 from tests.plans import CHOICE, make_job
 from tests.runs import outcome, pictured, stream
 
-ROWS, PER_BLOCK = 4000, 4
+ROWS, PER_BLOCK = 4000, GPU.photos_per_block
 
 
 def write_plan(folder: Path) -> str:

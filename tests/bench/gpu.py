@@ -102,7 +102,7 @@ def tasks(count: int, size: Size, *, refine: bool) -> list[Task]:
     cv2.circle(mask, (width // 2, height // 2), height // 5, 1, -1)
     sampler = Sampler("an old photograph", "", 20, 8.0, 1.0, 0.8, refine, "euler")
     window = np.full((height, width, 3), 128, np.uint8)
-    return [Task("sdxl", window, mask.astype(bool), sampler, seed) for seed in range(count)]
+    return [Task("sdxl", window, mask.astype(bool), sampler, seed, filled=True) for seed in range(count)]
 
 
 def rate(engine: DiffusionEngine, batch: int, size: Size, *, refine: bool) -> float:
@@ -132,7 +132,8 @@ def peak() -> float:
 
 @contextmanager
 def engine_of(config: EngineConfig, size: Size) -> Iterator[DiffusionEngine]:
-    """A loaded engine; its memory is free again after."""
+    """A loaded engine."""
+    free()
     began = time.perf_counter()
     model = load_sdxl(config)
     loaded = time.perf_counter() - began
@@ -144,7 +145,10 @@ def engine_of(config: EngineConfig, size: Size) -> Iterator[DiffusionEngine]:
         flush=True,
     )
     yield engine
-    del engine, model
+
+
+def free() -> None:
+    """The device's memory, of engines that nobody holds any more."""
     gc.collect()
     if REAL:
         torch.cuda.empty_cache()
@@ -208,6 +212,7 @@ def make_scan(folder: Path, size: Size, number: int) -> None:
 
 def night(folder: Path, directories: dict[str, str]) -> None:
     """The main job over large scans: what it says before it starts, what it takes, what it says after."""
+    free()
     count, size = (SCANS, (work.WIDTH, work.HEIGHT)) if REAL else (3, (375, 500))
     for name in ("images", "masks"):
         (folder / name).mkdir()
@@ -261,10 +266,12 @@ def watched() -> Iterator[list[float]]:
     thread = threading.Thread(target=watch)
     if REAL:
         thread.start()
-    yield used
-    ended.set()
-    if REAL:
-        thread.join()
+    try:
+        yield used
+    finally:
+        ended.set()
+        if REAL:
+            thread.join()
 
 
 def main() -> None:
