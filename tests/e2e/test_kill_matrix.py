@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.profiles import GPU
 from restore.identity import sha256_bytes
 from restore.storage import OutStore
 from tests.archives import make_archive
@@ -131,12 +132,13 @@ class Killer:
         os.kill(victim, signal.SIGKILL)
 
     def victims(self, steps: tuple[str, ...]) -> dict[int, set[tuple[str, str]]]:
-        """Workers, and what they may be at: the photos that each began last, a block of four at most."""
+        """Workers, and what they may be at: the photos that each began last, a block at most."""
         begun: dict[int, list[Line]] = {}
         for line in self.lines():
             begun.setdefault(line.pid, []).append(line)
         alive = set().union(*(node.workers() for node in self.pair))
-        at = {pid: {(line.step, line.item) for line in begun[pid][-4:]} for pid in alive & begun.keys()}
+        block = GPU.photos_per_block
+        at = {pid: {(line.step, line.item) for line in begun[pid][-block:]} for pid in alive & begun.keys()}
         return {pid: what for pid, what in at.items() if begun[pid][-1].step in steps and not what & self.hit}
 
 
