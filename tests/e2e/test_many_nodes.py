@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.profiles import GPU
 from manifests.committed import committed_rows, current_pictures
 from restore.storage import OutStore
 from tests.archives import make_archive
@@ -19,7 +20,7 @@ from tests.nodes import ROOT, Node, Nodes, ray_head, wait_for
 from tests.watch import Watch
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
-PHOTOS = 48
+PHOTOS = 12 * GPU.photos_per_block  # more than actors take in hand at once
 SECONDS = 0.25  # painting takes longer than all else, as on GPUs
 
 
