@@ -58,7 +58,7 @@ GPU = Profile(
     gpus_per_actor=1,
     cpus_per_actor=1,
     cores_per_actor=0,
-    photos_per_block=6,  # of 4 large scans half of all calls have one window, of 6 a quarter
+    photos_per_block=4,
     batch_size=8,
 )
 
