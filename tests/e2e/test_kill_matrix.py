@@ -9,6 +9,7 @@ followed by a new one.
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import signal
@@ -20,6 +21,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from cluster.profiles import GPU
@@ -62,7 +64,9 @@ class Killer:
     stack: ExitStack
     kills: list[Kill] = field(default_factory=list)
     pair: list[Node] = field(default_factory=list)
-    hit: set[tuple[str, str]] = field(default_factory=set)
+    hit: set[tuple[str, int]] = field(default_factory=set)
+    blocks: dict[str, int] = field(default_factory=dict)
+    drivers: int = 0
 
     def run(self, kinds: dict[str, int]) -> None:
         """Kills of all kinds at moments and in an order of chance, then the job is left to end."""
@@ -81,6 +85,8 @@ class Killer:
     def start(self) -> None:
         """A driver, and with it a roster that knows of no deaths."""
         self.hit.clear()
+        self.blocks = {}
+        self.drivers = len(OutStore.open(self.out).names("plans"))
         self.began = time.time()
         self.job = start(self.nodes, self.manifest, self.out, self.watch)
         self.stack.callback(end, self.job)
@@ -121,25 +127,36 @@ class Killer:
         self.kill_one("worker", ("prepare", "finish"))
 
     def kill_one(self, kind: str, steps: tuple[str, ...]) -> None:
-        """A worker that was last seen at one of the steps, with photos that none was killed at yet.
+        """A worker that was last seen at one of the steps, with blocks that none was killed at yet.
 
-        Those are run alone now, and the roster would take one that dies again for the killer.
+        Their photos are run alone now, also those that had not had their turn, and the roster would take
+        one that dies again for the killer.
         """
         self.wait(lambda: self.victims(steps))
-        victim, photos = self.chance.choice(sorted(self.victims(steps).items()))
+        victim, blocks = self.chance.choice(sorted(self.victims(steps).items()))
         self.note(kind)
-        self.hit |= photos
+        self.hit |= blocks
         os.kill(victim, signal.SIGKILL)
 
-    def victims(self, steps: tuple[str, ...]) -> dict[int, set[tuple[str, str]]]:
-        """Workers, and what they may be at: the photos that each began last, a block at most."""
+    def victims(self, steps: tuple[str, ...]) -> dict[int, set[tuple[str, int]]]:
+        """Workers, and what they may be at: the blocks of the photos that each began last."""
         begun: dict[int, list[Line]] = {}
-        for line in self.lines():
+        for line in self.lines() if self.planned() else ():
             begun.setdefault(line.pid, []).append(line)
         alive = set().union(*(node.workers() for node in self.pair))
-        block = GPU.photos_per_block
-        at = {pid: {(line.step, line.item) for line in begun[pid][-block:]} for pid in alive & begun.keys()}
+        at = {
+            pid: {(line.step, self.blocks.get(line.item, -1)) for line in begun[pid][-GPU.photos_per_block :]}
+            for pid in alive & begun.keys()
+        }
         return {pid: what for pid, what in at.items() if begun[pid][-1].step in steps and not what & self.hit}
+
+    def planned(self) -> bool:
+        """Whether the present driver has written its plan; `blocks` are those of its photos then."""
+        store = OutStore.open(self.out)
+        if not self.blocks and len(plans := store.names("plans")) > self.drivers:
+            plan = pq.read_table(io.BytesIO(store.read(f"plans/{plans[-1]}")))["item_id"].to_pylist()
+            self.blocks = {item: place // GPU.photos_per_block for place, item in enumerate(plan)}
+        return bool(self.blocks)
 
 
 def end(job: subprocess.Popen[str]) -> None:
