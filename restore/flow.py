@@ -210,11 +210,16 @@ def prepare(rows: pa.Table, job: photo.Job, desk: Desk, admit_until: float | Non
     def work(items: Sequence[Item]) -> Iterator[photo.Prepared | Outcome]:
         with Ahead(items, job.access) as ahead:
             for item in items:
-                ready = partial(photo.prepare, item, job, ahead.fetch)
+                ready = partial(_ready, item, job, ahead.fetch)
                 yield _guarded("prepare", ready, facts(item), desk)
 
     items = {row["item_id"]: Item.from_row(row) for row in rows.to_pylist()}
     return _pack(attended(desk, "prepare", items, work, facts))
+
+
+def _ready(item: Item, job: photo.Job, read: photo.Read) -> photo.Prepared | Outcome:
+    prepared = photo.prepare(item, job, read)
+    return photo.filled(prepared) if isinstance(prepared, photo.Prepared) else prepared
 
 
 class Painter:

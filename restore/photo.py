@@ -19,6 +19,7 @@ import numpy.typing as npt
 from restore import canvas, codec, figures, identity, proof, provenance
 from restore import mask as masks
 from restore.engines import Engine, Method, Painted, Sampler, Task, sizes_of
+from restore.engines.prefill import prefill
 from restore.errors import ErrorCode, ItemError
 from restore.item import Item
 from restore.outcome import TOUCHED, Outcome, Seconds, Thumbs
@@ -271,6 +272,21 @@ def _engine_hash(item: Item, job: Job) -> str:
     return job.engine_hashes.get(name, name)
 
 
+def filled(photo: Prepared) -> Prepared:
+    """The photo with what sized engines are given in the place of its damage.
+
+    The end of preparing it, on the CPUs, so that no GPU waits; a forecast of the work does without.
+    """
+    began = time.perf_counter()
+    tasks = tuple(
+        replace(task, window=prefill(task.window, task.mask), filled=True) if sizes_of(task.method) else task
+        for task in photo.tasks
+    )
+    seconds = photo.facts.seconds
+    seconds = replace(seconds, prepare=seconds.prepare + time.perf_counter() - began)
+    return replace(photo, tasks=tasks, facts=replace(photo.facts, seconds=seconds), ready_at=time.time())
+
+
 def _fetch(uri: str, version: str | None, missing: ErrorCode, job: Job, read: Read = fetch) -> Fetched:
     job.access.check(uri)
     most = int(job.max_megapixels * 1e6 * BYTES_A_PIXEL) + BYTES_BESIDES
@@ -362,7 +378,6 @@ def _tasks(cuts: Sequence[Shot], item: Item, recipe: Recipe) -> Iterator[Task]:
             mask=shot.mask,
             sampler=sampler,
             seed=identity.item_seed(recipe.seed, item.item_id, number),
-            filled=sizes_of(shot.method) is not None,
         )
 
 

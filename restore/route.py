@@ -13,7 +13,6 @@ import numpy.typing as npt
 from restore import srgb
 from restore.codec import Picture
 from restore.engines import Method, sizes_of
-from restore.engines.prefill import prefill
 from restore.recipe import Recipe
 from restore.srgb import Range
 from restore.windows import Window, cut, cut_mask, plan_windows
@@ -30,8 +29,7 @@ class Shot:
     """One window as its engine is given it.
 
     Attributes:
-        pixels, mask: at paint size, as `restore.engines.Task` wants them; for a sized engine filled already,
-            here where cores are many, so that no GPU waits for it.
+        pixels, mask: at paint size, as `restore.engines.Task` wants them.
         part: bool, source scale: the damage of this window that is this engine's to repair.
         tones: how a sized engine's sRGB was stretched; None for a native crop.
     """
@@ -57,7 +55,7 @@ def shots(picture: Picture, damage: Mask, dilated: Mask, recipe: Recipe, auto: M
             pixels, mask, tones = cut(picture.pixels, window), cut_mask(dilated, window), None
             if sizes is not None:
                 tones = srgb.range_of(pixels, ~mask, picture.mode, picture.icc)
-                pixels = prefill(srgb.to_srgb(pixels, picture.mode, picture.icc, tones), mask)
+                pixels = srgb.to_srgb(pixels, picture.mode, picture.icc, tones)
             yield Shot(method, window, pixels, mask, part[window.slices], tones)
 
 

@@ -10,17 +10,19 @@ from pathlib import Path
 from threading import Event, Lock, Semaphore
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import ray
 
 from restore import flow, identity, photo
+from restore.engines.prefill import prefill
 from restore.errors import EngineError, ErrorCode, ItemError
 from restore.identity import sha256_bytes
 from restore.meters import METRICS
 from restore.outcome import READ_BYTES, THUMBS, outcome_schema
-from restore.recipe import Models
+from restore.recipe import Models, Recipe
 from restore.weights import Weights
 from tests.plans import CHOICE, make_job, write_plan
 
@@ -146,6 +148,24 @@ def test_a_block_is_unpacked_while_another_is_painted_and_only_one_is(
         blocks = list(threads.map(painter, (prepared.slice(0, 2), prepared.slice(2, 2))))
     values = [value for block in blocks for value in flow._unpack(block)]
     assert len(values) == 4 and all(isinstance(value, photo.Repainted) for value in values)
+
+
+def test_windows_are_filled_before_they_wait_for_a_device(
+    cluster: None, job: photo.Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_plan(tmp_path / "in", tmp_path / "out", "a")
+    sized = replace(job, recipe=Recipe(engine="sdxl"), engine_hashes={"sdxl": "hash"})
+    plan = pq.read_table(tmp_path / "out/plans/run.parquet")
+    ready = flow._unpack(flow.prepare(plan, sized, flow.open_desk(60)))
+    assert len(ready) == 1 and all(isinstance(one, photo.Prepared) for one in ready), ready
+    for one in ready:
+        assert one.tasks and all(task.filled for task in one.tasks)
+        unfilled = photo.prepare(one.item, sized)
+        assert isinstance(unfilled, photo.Prepared) and not any(task.filled for task in unfilled.tasks)
+        assert one.facts.seconds.prepare > 0 and one.ready_at > 0
+        for task, raw in zip(one.tasks, unfilled.tasks, strict=True):
+            assert np.array_equal(task.window, prefill(raw.window, raw.mask))
+            assert not np.array_equal(task.window, raw.window)
 
 
 def test_a_picture_is_stored_while_the_next_is_composed(

@@ -437,6 +437,7 @@ def sdxl(job: photo.Job) -> photo.Job:
 
 def restore_with(engine: Sized, item: Item, job: photo.Job) -> Outcome:
     prepared = photo.prepare(item, job)
+    prepared = photo.filled(prepared) if isinstance(prepared, photo.Prepared) else prepared
     built = {**engines.build(["ns"]), "sdxl": engine}
     painted = photo.paint([prepared], built, 8)[0]  # type: ignore[arg-type]
     return painted if isinstance(painted, Outcome) else photo.finish(painted, job)

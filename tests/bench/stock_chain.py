@@ -113,7 +113,7 @@ def ours(checkpoints: Checkpoints) -> Spent:
             picture, mask = photo(number)
             scan = Picture(picture, "RGB", "png", True)
             for shot in shots(scan, mask, dilate(mask, 5, 1), Recipe(engine="sdxl"), "sdxl"):
-                task = Task("sdxl", shot.pixels, shot.mask, SAMPLER, number, filled=True)
+                task = Task("sdxl", shot.pixels, shot.mask, SAMPLER, number)
                 tasks.setdefault(shot.mask.shape, []).append(task)
         for alike in tasks.values():
             engine.paint(alike)
