@@ -101,6 +101,19 @@ def test_new_and_done() -> None:
     assert reason(log, row()) == "done"
 
 
+def test_the_newest_row_is_told_by_run_then_part_then_row() -> None:
+    """Also where a run had so many parts that their numbers outgrew five digits."""
+    for older, newer in (
+        ("000001-100000-000001", "000002-00000-000000"),
+        ("000001-00009-000099", "000001-00010-000000"),
+        ("000001-00000-000009", "000001-00000-000010"),
+    ):
+        log = Log()
+        log.add(row(), row_id=older)
+        log.add(row(mask_version="m2"), row_id=newer)
+        assert reason(log, row()) == "reused" and reason(log, row(mask_version="m2")) == "done"
+
+
 def test_what_was_pruned_is_new_when_it_comes_back() -> None:
     log = Log()
     log.add(row(mask_version="m0"))

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from restore.engines import SDXL_SIZES, Painted, build
+from restore.engines import SDXL_SIZES, EngineConfig, Painted, build
 from restore.engines.diffusion import DiffusionEngine
+from restore.engines.loading import prepared
+from restore.engines.memory import micro_batch
 from restore.engines.sdxl import load_sdxl
 from restore.errors import DeviceLost, ErrorCode, ItemError
 from tests.diffusion_tasks import config, grey_levels, painted, task
-from tests.tiny_checkpoints import Checkpoints, make_vae
+from tests.tiny_checkpoints import Checkpoints, make_unet, make_vae
 
 
 def test_memory_running_out_is_a_smaller_batch_then_tiles_then_that_item(
@@ -55,6 +57,22 @@ def overflowing(vae: Any) -> Any:
         for parameter in (vae.decoder.conv_in.weight, vae.decoder.conv_in.bias):
             parameter.mul_(2e5)
     return vae
+
+
+@pytest.mark.parametrize(("gigabytes", "windows"), [(11.7, 4), (3.8, 1), (0.5, 1), (130, 8)])
+def test_a_card_begins_with_as_many_windows_as_its_free_memory_holds(
+    gigabytes: float, windows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the README says of cards of 24, 16 and 141 GB."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (int(gigabytes * 1e9), 0))
+    assert micro_batch((1024, 1024), 8, torch.device("cuda"), torch.float16) == windows
+
+
+@pytest.mark.parametrize("how", ["none", "regional", "full"])
+def test_only_a_model_compiled_whole_has_its_channels_last(how: Any) -> None:
+    unet = prepared(make_unet(9, cross=64, projection=None), EngineConfig(device="cuda", compile=how))
+    weights = unet.conv_in.weight
+    assert weights.is_contiguous(memory_format=torch.channels_last) == (how == "full")
 
 
 def test_an_overflowing_vae_is_run_in_fp32(checkpoints: Checkpoints, tmp_path: Path) -> None:
