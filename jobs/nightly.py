@@ -21,18 +21,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.announce import announce, foretell
+from jobs.console import announce, foretell
 from jobs.notify import notify
-from jobs.order import Order, read_order
 from jobs.run import ALL_WELL, OTHER, Run, Terms, stop_signals
+from jobs.run_spec import Order, read_order
 from jobs.settings import NightlySettings, RestoreSettings, deadline
-from manifests import upkeep
-from manifests.committed import committed_rows
+from manifests.catalog import compact as upkeep
+from manifests.catalog.rows import committed_rows
 from manifests.listing import Found, Listed, Sources, build
-from manifests.removed import pruned_pictures, remember, removed, since
-from restore.command_line import leave, parse
+from manifests.planning.removed import pruned_pictures, remember, removed, since
+from restore.cli import leave, parse
 from restore.errors import ItemError, SystemicError
-from restore.lease import take
+from restore.run.lease import take
 from restore.storage import OutStore, is_local, local_path
 
 log = logging.getLogger(__name__)

@@ -9,13 +9,13 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from jobs.announce import announce, foretell
-from jobs.order import read_order
+from jobs.console import announce, foretell
 from jobs.run import ALL_WELL, OTHER, Run, stop_signals
+from jobs.run_spec import read_order
 from jobs.settings import RestoreSettings
-from restore.command_line import leave, parse
+from restore.cli import leave, parse
 from restore.errors import ItemError, SystemicError
-from restore.lease import take
+from restore.run.lease import take
 
 
 def main(argv: Sequence[str] | None = None) -> int:

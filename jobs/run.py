@@ -18,21 +18,22 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from jobs.announce import announce, sum_up
-from jobs.order import Order
-from manifests.committed import Rows, committed_rows
-from manifests.diff import Plan
-from manifests.removed import removed_outcomes
-from manifests.reuse import completed, reused_outcomes
-from restore import flow, identity
-from restore.album import Album
+from jobs.console import announce, sum_up
+from jobs.run_spec import Order
+from manifests.catalog.rows import Rows, committed_rows
+from manifests.planning.plan import Plan
+from manifests.planning.removed import removed_outcomes
+from manifests.planning.reuse import completed, reused_outcomes
+from restore import identity
 from restore.errors import EngineError, LeaseHeld, StorageConfigError, SystemicError
 from restore.item import EXTRA_PREFIX
-from restore.lease import Lease
-from restore.ledger import Ledger, collect, write_plan, write_record
-from restore.meters import Meters, RunMeters, metered
-from restore.progress import Progress
+from restore.pipeline import flow
 from restore.report import write_report
+from restore.report.thumbnail_store import Album
+from restore.run.lease import Lease
+from restore.run.ledger import Ledger, collect, write_plan, write_record
+from restore.run.metrics import Meters, RunMeters, metered
+from restore.run.progress import Progress
 from restore.storage import OutStore
 
 log = logging.getLogger(__name__)

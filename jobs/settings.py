@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cluster.profiles import PROFILES
-from restore.command_line import option
+from restore.cli import option
 from restore.engines.cost import RATES
 from restore.errors import UsageError
 

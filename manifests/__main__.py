@@ -15,18 +15,21 @@ from typing import Any
 import pyarrow.compute as pc
 
 from cluster.profiles import PROFILES
-from manifests import audit, export, listing, upkeep
-from manifests.committed import Rows, committed_rows
-from manifests.compare import Changes, against_store, between, write_todo
-from manifests.diff import named_engines, plan
-from manifests.schema import Manifest, fill_versions, input_policy, read_manifest
-from restore.choice import choose
-from restore.command_line import argument, leave, option, parse
+from manifests import listing
+from manifests.catalog import compact as upkeep
+from manifests.catalog import export
+from manifests.catalog import verify as audit
+from manifests.catalog.rows import Rows, committed_rows
+from manifests.planning.compare import Changes, against_store, between, write_todo
+from manifests.planning.plan import named_engines, plan
+from manifests.reading.schema import Manifest, fill_versions, input_policy, read_manifest
+from restore.cli import argument, leave, option, parse
 from restore.engines import EngineConfig
+from restore.engines.selection import choose
 from restore.errors import ItemError, StorageConfigError, SystemicError, UsageError
 from restore.identity import recipe_hash
-from restore.lease import take
 from restore.recipe import read_recipe
+from restore.run.lease import take
 from restore.storage import OutStore
 
 DIFFERS = 3

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from restore import identity, photo
-from restore.choice import choose
 from restore.engines import EngineConfig
+from restore.engines.selection import choose
 from restore.item import PLAN_SCHEMA
 from restore.recipe import Recipe
 from restore.storage import AccessPolicy, OutStore

@@ -9,14 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from restore.album import Album
-from restore.codec import Picture
-from restore.lease import take
-from restore.ledger import Ledger
+from restore.imaging.codec import Picture
+from restore.imaging.thumbnails import damage_overlay, thumbnail
 from restore.outcome import Figures, Outcome, Seconds, Thumbs, outcomes_table, with_thumbs
 from restore.report import write_report
+from restore.report.thumbnail_store import Album
+from restore.run.lease import take
+from restore.run.ledger import Ledger
 from restore.storage import OutStore
-from restore.thumbs import damage_overlay, thumbnail
 from tests.archives import damage, damaged, photograph
 
 RUN = "20260101T000000Z-000001"

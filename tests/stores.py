@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from restore import codec
-from restore.codec import Picture
 from restore.identity import sha256_bytes
-from restore.lease import take
-from restore.ledger import Ledger, write_record
+from restore.imaging import codec
+from restore.imaging.codec import Picture
 from restore.outcome import Outcome, outcomes_table
+from restore.run.lease import take
+from restore.run.ledger import Ledger, write_record
 from restore.storage import OutStore
 from tests.archives import photograph
 from tests.runs import RUN, outcome

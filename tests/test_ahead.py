@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from restore import ahead as module
-from restore import connections
-from restore.ahead import Ahead
 from restore.errors import ErrorCode, ItemError
 from restore.item import Item
+from restore.pipeline import prefetch as module
+from restore.pipeline.prefetch import Ahead
 from restore.storage import AccessPolicy
+from restore.storage import filesystems as connections
 from tests.conftest import S3Server
 from tests.proxies import Fault, Proxy, serving
 

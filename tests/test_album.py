@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from restore.album import Album
 from restore.outcome import SET_AT_COMMIT, Figures, Outcome, Thumbs, outcome_schema
+from restore.report.thumbnail_store import Album
 from tests.runs import failure, outcome, stream
 
 

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from manifests.__main__ import main
-from manifests.audit import Audit, verify
+from manifests.catalog.verify import Audit, verify
 from restore.identity import sha256_bytes
-from restore.ledger import write_record
+from restore.run.ledger import write_record
 from restore.storage import OutStore
 from tests.runs import RUN, failure
 from tests.stores import pictured, written

@@ -11,9 +11,9 @@ from azure.core import exceptions
 from azure.identity import CredentialUnavailableError
 from azure.storage.blob import BlobClient
 
-from restore import azure, connections, retry
 from restore.errors import ErrorCode, ItemError, StorageConfigError
-from restore.storage import OutStore, fetch, open_input, versions
+from restore.storage import OutStore, azure, fetch, open_input, retry, versions
+from restore.storage import filesystems as connections
 
 WRONG_KEY = base64.b64encode(b"hunter2").decode()
 

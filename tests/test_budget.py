@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from restore.budget import Budget
+from restore.run.error_budget import Budget
 
 WELL = [None]
 SPOILT, GONE = ["image_unreadable"], ["image_not_found"]

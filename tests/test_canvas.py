@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from restore.canvas import extended, on_canvas, outside
-from restore.codec import Picture
 from restore.errors import ErrorCode, ItemError
+from restore.imaging.codec import Picture
+from restore.repair.outpaint import extended, on_canvas, outside
 
 MARGINS = (3, 1, 0, 2)
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from jobs.capacity import FEWEST, on_cores, on_gpus
+from jobs.forecast import FEWEST, on_cores, on_gpus
 from jobs.restore_archive import main
 from jobs.settings import Cards
-from manifests.pace import COLUMNS
-from restore.album import Album
+from manifests.catalog.pace import COLUMNS
 from restore.engines.cost import RATES, window_tflop
-from restore.estimate import Estimate
-from restore.ledger import write_record
+from restore.photo.estimate import Estimate
 from restore.recipe import Recipe
+from restore.report.thumbnail_store import Album
+from restore.run.ledger import write_record
 from restore.storage import OutStore
 from tests.archives import make_archive
 from tests.runs import RUN, committed, outcome

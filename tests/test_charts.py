@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from restore.charts import MOST_BUCKETS, SECONDS, Charts, Histogram
 from restore.outcome import Figures, Outcome, Seconds, outcomes_table
+from restore.report.statistics import MOST_BUCKETS, SECONDS, Charts, Histogram
 from tests.runs import STARTED, failure, outcome
 
 

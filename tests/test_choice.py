@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from restore import identity
-from restore.choice import Choice, choose
 from restore.engines import EngineConfig
+from restore.engines.selection import Choice, choose
 from restore.errors import EngineError
 from restore.recipe import Models, Recipe
 from restore.weights import ensure

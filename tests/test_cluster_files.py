@@ -24,10 +24,10 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 
 from cluster.profiles import PROFILES, Profile
 from jobs.settings import NightlySettings, deadline
-from restore import checkpoint
-from restore.command_line import parse
+from restore.cli import parse
 from restore.engines.cost import RATES, window_tflop
 from restore.recipe import Recipe
+from restore.weights import checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 KUBERAY = ROOT / "cluster/kuberay"

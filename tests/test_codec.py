@@ -21,10 +21,10 @@ from PIL import Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngInfo
 from skimage import data
 
-from restore import samples
-from restore.codec import Picture, decode, encode, read_header
-from restore.containers import bare
 from restore.errors import ErrorCode, ItemError
+from restore.imaging import pixels as samples
+from restore.imaging.codec import Picture, decode, encode, read_header
+from restore.imaging.metadata import bare
 from tests.corpus import jpeg_frame, png_claiming, tag_set
 
 ROOT = Path(__file__).resolve().parent.parent

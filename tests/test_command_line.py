@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from restore.command_line import argument, option, parse
+from restore.cli import argument, option, parse
 
 
 @dataclass(frozen=True, kw_only=True)

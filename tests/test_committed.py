@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from manifests.committed import committed_rows, current_pictures, last_outcomes, read_committed
+from manifests.catalog.rows import committed_rows, current_pictures, last_outcomes, read_committed
 from restore.errors import StorageConfigError
 from restore.outcome import OUTCOME_SCHEMA, outcome_schema
 from restore.storage import OutStore

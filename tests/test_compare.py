@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from manifests.compare import Changes, against_store, between, write_todo
-from manifests.diff import plan
-from manifests.schema import Manifest, fill_versions, input_policy, read_manifest
+from manifests.planning.compare import Changes, against_store, between, write_todo
+from manifests.planning.plan import plan
+from manifests.reading.schema import Manifest, fill_versions, input_policy, read_manifest
 from restore.errors import ManifestError
 from tests.test_diff import ENGINES, Log
 

@@ -11,8 +11,8 @@ from hypothesis.extra import numpy as hnp
 from scipy.ndimage import distance_transform_edt
 from skimage import data
 
-from restore.composite import changed_outside, feather, keep_tone, match_colour
-from restore.mask import BLOCK, zone
+from restore.repair.composite import changed_outside, feather, keep_tone, match_colour
+from restore.repair.mask import BLOCK, zone
 
 MODES = {"L": (), "LA": (2,), "RGB": (3,), "RGBA": (4,), "CMYK": (4,)}
 DTYPES = (np.uint8, np.uint16)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from jobs.contact_sheet import Panel, contact_sheet
+from jobs.demo.contact_sheet import Panel, contact_sheet
 
 TILE, GAP, MARGIN, HEADER = (320, 240), 8, 36, 54
 

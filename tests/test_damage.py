@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data
 
-from jobs.damage import (
+from jobs.demo.damage import (
     Corner,
     Damaged,
     Model,

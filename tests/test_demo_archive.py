@@ -11,7 +11,7 @@ import skimage
 import tifffile
 from PIL import ExifTags, Image, ImageOps
 
-from jobs.demo_archive import PHOTOS, Photo, make_archive
+from jobs.demo.archive import PHOTOS, Photo, make_archive
 from restore.recipe import Recipe, override_kinds, with_overrides
 
 Rows = dict[str, dict[str, str]]

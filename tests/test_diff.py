@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifests.diff import Plan, named_engines, plan
-from manifests.diff import work_key as sql_work_key
+from manifests.planning.plan import Plan, named_engines, plan
+from manifests.planning.plan import work_key as sql_work_key
 from restore.identity import PIPELINE_VERSION, overrides_json, work_key
 from restore.item import PLAN_SCHEMA, Item
 from restore.outcome import OUTCOME_SCHEMA

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from restore.engines import SDXL_SIZES, EngineConfig, Painted, build
-from restore.engines.diffusion import DiffusionEngine
-from restore.engines.loading import prepared
-from restore.engines.memory import micro_batch
-from restore.engines.sdxl import load_sdxl
+from restore.engines.diffusion.engine import DiffusionEngine
+from restore.engines.diffusion.loading import prepared
+from restore.engines.diffusion.memory import micro_batch
+from restore.engines.diffusion.sdxl import load_sdxl
 from restore.errors import DeviceLost, ErrorCode, ItemError
 from tests.diffusion_tasks import config, grey_levels, painted, task
 from tests.tiny_checkpoints import Checkpoints, make_unet, make_vae

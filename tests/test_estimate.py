@@ -11,9 +11,9 @@ from skimage import data
 
 from restore import identity
 from restore.engines.cost import window_tflop
-from restore.estimate import SAMPLE, estimate, sample
 from restore.item import Item
 from restore.photo import Job
+from restore.photo.estimate import SAMPLE, estimate, sample
 from restore.recipe import Recipe
 from restore.storage import AccessPolicy, OutStore
 

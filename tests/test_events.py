@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from restore.events import SILENT, Events
 from restore.outcome import Outcome, outcomes_table
+from restore.run.events import SILENT, Events
 from tests.schemas import EVENTS, check_event
 
 RUN = "20260101T000000Z-000001"

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from manifests.__main__ import main
-from manifests.export import export
+from manifests.catalog.export import export
 from restore.storage import OutStore
 from tests.conftest import S3Server
 from tests.runs import failure

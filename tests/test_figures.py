@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from skimage import data
 from skimage.metrics import structural_similarity
 
-from restore.codec import Picture
-from restore.composite import feather
-from restore.figures import MAX_PSNR, colour_step, grain, psnr, seam, ssim
-from restore.mask import BLOCK
+from restore.imaging.codec import Picture
+from restore.repair.composite import feather
+from restore.repair.mask import BLOCK
+from restore.repair.quality import MAX_PSNR, colour_step, grain, psnr, seam, ssim
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "coins", "rocket", "moon")

@@ -16,13 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 
-from restore import flow, identity, photo
+from restore import identity, photo
 from restore.engines.prefill import prefill
 from restore.errors import EngineError, ErrorCode, ItemError
 from restore.identity import sha256_bytes
-from restore.meters import METRICS
 from restore.outcome import READ_BYTES, THUMBS, outcome_schema
+from restore.pipeline import flow
 from restore.recipe import Models, Recipe
+from restore.run.metrics import METRICS
 from restore.weights import Weights
 from tests.plans import CHOICE, make_job, write_plan
 

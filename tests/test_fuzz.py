@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from restore import codec
 from restore.errors import ErrorCode, ItemError
+from restore.imaging import codec
 from tests.corpus import kinds
 
 SEEDS = [kind.image for kind in kinds() if isinstance(kind.image, bytes) and 100 < len(kind.image) < 60_000]

@@ -9,9 +9,9 @@ import pytest
 import requests
 from gcsfs.retry import HttpError, validate_response
 
-from restore import connections, gcs, retry
 from restore.errors import ErrorCode, ItemError, StorageConfigError
-from restore.storage import OutStore, fetch, versions
+from restore.storage import OutStore, fetch, gcs, retry, versions
+from restore.storage import filesystems as connections
 
 
 def test_a_missing_bucket(gcs: Any) -> None:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, IptcImagePlugin
 
-from restore.codec import Picture, decode, encode
-from restore.containers import iptc
+from restore.imaging.codec import Picture, decode, encode
+from restore.imaging.metadata import iptc
 from tests.archives import photograph
 
 

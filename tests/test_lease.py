@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from restore import lease as leases
 from restore.errors import LeaseHeld
+from restore.run import lease as leases
 from restore.storage import OutStore
 
 

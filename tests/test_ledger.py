@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from restore.errors import BudgetSpent, EngineError, LeaseHeld
-from restore.events import Events
-from restore.lease import take
-from restore.ledger import Ledger, collect, write_plan, write_record
 from restore.outcome import Figures, Outcome, outcome_schema, outcomes_table
+from restore.run.events import Events
+from restore.run.lease import take
+from restore.run.ledger import Ledger, collect, write_plan, write_record
 from restore.storage import OutStore
 
 RUN = "20260101T000000Z-000001"

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from manifests.listing import Listed, Sources, build
-from manifests.patterns import parse_patterns
-from manifests.schema import read_manifest
-from restore import inventory
+from manifests.listing.patterns import parse_patterns
+from manifests.reading.schema import read_manifest
 from restore.errors import ErrorCode, ManifestError, StorageConfigError, UsageError
 from restore.storage import fetch, photographs
+from restore.storage import parallel_listing as inventory
 
 
 def put(root: Path, *names: str) -> None:

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifests import sql
-from manifests.schema import NORMAL_SCHEMA, URIS, fill_versions, overrides_json, read_manifest
-from restore.access import AccessPolicy, resolve
+from manifests.query import sql
+from manifests.reading.schema import NORMAL_SCHEMA, URIS, fill_versions, overrides_json, read_manifest
 from restore.errors import ItemError, ManifestError
 from restore.identity import canonical
 from restore.identity import overrides_json as python_overrides_json
 from restore.recipe import override_kinds
 from restore.storage import versions
+from restore.storage.access import AccessPolicy, resolve
 
 CON = duckdb.connect()
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.order import read_order
+from jobs.run_spec import read_order
 from jobs.settings import RestoreSettings
 from manifests.__main__ import COMMANDS, main
 

@@ -14,9 +14,9 @@ from PIL import Image
 from scipy.ndimage import distance_transform_edt
 from skimage import data
 
-from restore.codec import Picture
 from restore.errors import ErrorCode, ItemError
-from restore.mask import BLOCK, DISC, blocks, coverage, damage_from, dilate, thickness, zone
+from restore.imaging.codec import Picture
+from restore.repair.mask import BLOCK, DISC, blocks, coverage, damage_from, dilate, thickness, zone
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 DAMAGES = hnp.arrays(np.bool_, st.tuples(st.integers(1, 40), st.integers(1, 40)))

@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from restore import engines, meters, photo
+from restore import engines, photo
 from restore.engines import Painted, Task
 from restore.engines.cost import window_tflop
 from restore.errors import ErrorCode, ItemError
 from restore.item import Item
-from restore.lease import Lease, take
-from restore.ledger import Ledger
-from restore.meters import METRICS, Meters, Metric, PaintMeters, RunMeters, metered
 from restore.outcome import READ_BYTES, Outcome, Seconds, outcomes_table, with_read_bytes, with_thumbs
 from restore.recipe import Recipe
+from restore.run import metrics as meters
+from restore.run.lease import Lease, take
+from restore.run.ledger import Ledger
+from restore.run.metrics import METRICS, Meters, Metric, PaintMeters, RunMeters, metered
 from restore.storage import OutStore
 from tests.archives import make_archive, read_manifest_rows
 from tests.heads import wait_for

@@ -17,7 +17,7 @@ import yaml
 from ray._private.ray_constants import PROMETHEUS_SERVICE_DISCOVERY_FILE
 from ray.dashboard.modules.reporter.reporter_agent import METRICS_GAUGES
 
-from restore.meters import METRICS
+from restore.run.metrics import METRICS
 from tests.queries import ALERTS, DASHBOARD, FOLDER, queries, selectors
 
 ROOT = Path(__file__).resolve().parent.parent

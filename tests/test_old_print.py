@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from jobs.old_print import Tone, enlarged, printed
+from jobs.demo.old_print import Tone, enlarged, printed
 
 
 def picture(size: int = 400) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from manifests.pace import COLUMNS, painted_rows
+from manifests.catalog.pace import COLUMNS, painted_rows
 from restore.outcome import OUTCOME_SCHEMA, Seconds, outcomes_table
 from tests.runs import outcome
 

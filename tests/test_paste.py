@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from restore import composite
-from restore.codec import Mode, Picture
-from restore.mask import dilate, zone
-from restore.paste import Place, Restored, packed, paste
+from restore.imaging.codec import Mode, Picture
+from restore.imaging.color import Range, to_srgb
+from restore.photo.routing import Shot, shots
 from restore.recipe import Recipe
-from restore.route import Shot, shots
-from restore.srgb import Range, to_srgb
+from restore.repair import composite
+from restore.repair.mask import dilate, zone
+from restore.repair.paste import Place, Restored, packed, paste
 
 Pixels = npt.NDArray[np.generic]
 RGB = np.ascontiguousarray(cv2.resize(data.astronaut(), (1300, 1100)))

@@ -15,9 +15,10 @@ import pytest
 from PIL import Image, ImageOps
 from skimage import data
 
-from restore import codec, engines, identity, photo
+from restore import engines, identity, photo
 from restore.engines import SDXL_SIZES, Painted, Task
 from restore.errors import ErrorCode, ItemError
+from restore.imaging import codec
 from restore.item import Item
 from restore.outcome import Outcome
 from restore.recipe import Recipe

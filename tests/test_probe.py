@@ -11,8 +11,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from manifests import probe
-from restore.codec import read_header
+from manifests.listing import probe
+from restore.imaging.codec import read_header
 from restore.storage import versions
 from tests.conftest import S3Server
 

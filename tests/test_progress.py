@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import json
 
-from restore.events import Events
-from restore.ledger import Tally
-from restore.progress import Progress
+from restore.run.events import Events
+from restore.run.ledger import Tally
+from restore.run.progress import Progress
 
 
 def test_a_log_gets_one_line_every_15_s_with_counts_rate_and_time_to_go() -> None:

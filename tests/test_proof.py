@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from restore import codec
-from restore.codec import Picture
 from restore.errors import ErrorCode, ItemError
-from restore.proof import changed_pixels, require_same
+from restore.imaging import codec
+from restore.imaging.codec import Picture
 from restore.recipe import OutputFormat
+from restore.repair.verify import changed_pixels, require_same
 from tests.archives import photograph
 
 LIMIT = 10.0  # megapixels

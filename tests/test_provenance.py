@@ -14,9 +14,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from restore import engines, identity, photo
+from restore.imaging.metadata.xmp import Making, merged, packet
 from restore.item import Item
 from restore.outcome import Outcome
-from restore.provenance import Making, merged, packet
 from restore.recipe import Recipe
 from restore.storage import AccessPolicy, OutStore
 from tests.archives import damage, damaged

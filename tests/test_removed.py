@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from manifests.committed import committed_rows, current_pictures
-from manifests.removed import pruned_pictures, remember, removed, removed_outcomes, since
+from manifests.catalog.rows import committed_rows, current_pictures
+from manifests.planning.removed import pruned_pictures, remember, removed, removed_outcomes, since
 from restore.outcome import outcome_schema
 from restore.storage import OutStore
 from tests.runs import STARTED, failure, outcome

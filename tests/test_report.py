@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from restore import report
-from restore.album import Album
 from restore.outcome import Figures
 from restore.report import write_report
+from restore.report.thumbnail_store import Album
 from restore.storage import OutStore
 from tests.runs import RUN, committed, failure, outcome, pictured, reported
 

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from manifests import sql
-from manifests.reuse import completed, reused_outcomes
-from manifests.spool import Spooled, spool
+from manifests.planning.reuse import completed, reused_outcomes
+from manifests.query import sql
+from manifests.query.spool import Spooled, spool
 from restore.errors import StorageConfigError
 from restore.item import PLAN_SCHEMA
 from restore.outcome import OUTCOME_SCHEMA, SET_AT_COMMIT, Outcome, Seconds, outcomes_table

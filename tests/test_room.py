@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from restore import room
-from restore.room import SMALL, UNIT, Room
+from restore.photo import memory_gate as room
+from restore.photo.memory_gate import SMALL, UNIT, Room
 
 ROOT = Path(__file__).parent.parent
 TOTAL = 10 * UNIT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from restore.errors import ErrorCode
-from restore.roster import Answer, Roster, Worker
+from restore.pipeline.crash_tracker import Answer, Roster, Worker
 
 LIMIT = 60.0
 A, B, C, D = (Worker(name, "node 1") for name in "abcd")

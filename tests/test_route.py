@@ -8,11 +8,11 @@ import numpy.typing as npt
 import pytest
 from skimage import data
 
-from restore.codec import Picture
 from restore.engines import SDXL_SIZES
-from restore.mask import dilate
+from restore.imaging.codec import Picture
+from restore.photo.routing import routed, shots, thin_damage
 from restore.recipe import Recipe
-from restore.route import routed, shots, thin_damage
+from restore.repair.mask import dilate
 
 Mask = npt.NDArray[np.bool_]
 

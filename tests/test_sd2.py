@@ -10,7 +10,7 @@ from diffusers import StableDiffusionInpaintPipeline
 from PIL import Image
 
 from restore.engines import EngineConfig, Painted, build, sizes_of
-from restore.engines.latents import cells
+from restore.engines.diffusion.latents import cells
 from restore.engines.prefill import prefill
 from tests.diffusion_tasks import grey_levels, painted, task
 from tests.tiny_checkpoints import Checkpoints

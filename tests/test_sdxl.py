@@ -21,11 +21,11 @@ from diffusers import (
 from PIL import Image
 
 from restore.engines import SDXL_SIZES, EngineConfig, Painted, Task, build
-from restore.engines.diffusion import DiffusionEngine
-from restore.engines.ensemble import sampler_for, started, trajectory
-from restore.engines.latents import Batch, cells, encoded
+from restore.engines.diffusion.denoising import sampler_for, started, trajectory
+from restore.engines.diffusion.engine import DiffusionEngine
+from restore.engines.diffusion.latents import Batch, cells, encoded
+from restore.engines.diffusion.sdxl import Sdxl, load_sdxl
 from restore.engines.prefill import prefill
-from restore.engines.sdxl import Sdxl, load_sdxl
 from restore.errors import EngineError, ErrorCode, ItemError
 from restore.recipe import Compile
 from tests.diffusion_tasks import SAMPLER, config, grey_levels, painted, task

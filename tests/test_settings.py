@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jobs.settings import Cards, NightlySettings, RestoreSettings, cards, deadline
-from restore.command_line import parse
+from restore.cli import parse
 from restore.errors import UsageError
 
 OPTIONS = {

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from manifests import sql
-from manifests.spool import register, spool
+from manifests.query import sql
+from manifests.query.spool import register, spool
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS, ROWS = 8, 8

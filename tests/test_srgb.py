@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from skimage import data
 
-from restore import srgb
-from restore.samples import Mode, Pixels
-from restore.srgb import Range, from_srgb
+from restore.imaging import color as srgb
+from restore.imaging.color import Range, from_srgb
+from restore.imaging.pixels import Mode, Pixels
 
 RGB = np.ascontiguousarray(data.astronaut()[100:180, 180:300])
 GRAY = np.ascontiguousarray(RGB[..., 1])

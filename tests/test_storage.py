@@ -22,11 +22,11 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
-from restore import connections, retry
-from restore.access import printable
-from restore.disk import DiskStore
 from restore.errors import ErrorCode, ItemError, StorageConfigError
-from restore.storage import AccessPolicy, OutStore, fetch, is_local, open_input, resolve, versions
+from restore.storage import AccessPolicy, OutStore, fetch, is_local, open_input, resolve, retry, versions
+from restore.storage import filesystems as connections
+from restore.storage.access import printable
+from restore.storage.local import DiskStore
 from tests.proxies import CUT, DRIP, DRIP_SECONDS, EXPIRED, INTERNAL, RESET, SLOW_DOWN, Fault, Proxy, serving
 
 ODD_NAMES = (

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image, ImageCms
 from skimage import data
 
-from restore.codec import Picture
-from restore.thumbs import LONG_SIDE, damage_overlay, thumbnail
+from restore.imaging.codec import Picture
+from restore.imaging.thumbnails import LONG_SIDE, damage_overlay, thumbnail
 
 
 def opened(jpeg: bytes) -> Image.Image:

@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from manifests import upkeep
 from manifests.__main__ import main
-from manifests.committed import committed_rows, read_committed
-from manifests.upkeep import Compaction, compact, garbage
+from manifests.catalog import compact as upkeep
+from manifests.catalog.compact import Compaction, compact, garbage
+from manifests.catalog.rows import committed_rows, read_committed
 from restore.errors import LeaseHeld, StorageConfigError
 from restore.storage import OutStore
 from tests.conftest import S3Server

@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 
-from restore import checkpoint, weights
+from restore import weights
 from restore.errors import EngineError
 from restore.recipe import Models
+from restore.weights import checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data
 
-from restore.windows import AREA_BOUND, RIM, Window, assemble, back, cut, cut_mask, plan_windows
+from restore.repair.windows import AREA_BOUND, RIM, Window, assemble, back, cut, cut_mask, plan_windows
 
 SDXL = (
     *((1024, 1024), (1152, 896), (896, 1152), (1216, 832), (832, 1216)),

@@ -139,11 +139,11 @@ def build(methods: Sequence[Method], config: EngineConfig | None = None) -> dict
 
 def _built(method: Method, config: EngineConfig) -> Engine:
     if method == "sdxl":
-        from restore.engines.sdxl import sdxl_engine
+        from restore.engines.diffusion.sdxl import sdxl_engine
 
         return sdxl_engine(config)
     if method == "sd2":
-        from restore.engines.sd2 import sd2_engine
+        from restore.engines.diffusion.sd2 import sd2_engine
 
         return sd2_engine(config)
     from restore.engines.classical import ClassicalEngine

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from restore.engines import Method, Painted, Size, Task
 from restore.errors import ErrorCode, ItemError
-from restore.mask import thickness
+from restore.repair.mask import thickness
 
 Plane = npt.NDArray[np.integer[Any] | np.floating[Any]]
 

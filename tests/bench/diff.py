@@ -18,10 +18,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from manifests import sql
-from manifests.diff import plan
-from manifests.schema import NORMAL_SCHEMA
-from manifests.spool import spool
+from manifests.planning.plan import plan
+from manifests.query import sql
+from manifests.query.spool import spool
+from manifests.reading.schema import NORMAL_SCHEMA
 from restore.identity import PIPELINE_VERSION, classical_hash
 from restore.outcome import OUTCOME_SCHEMA
 

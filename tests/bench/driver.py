@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 import ray
 
 from cluster.profiles import GPU
-from restore import flow
-from restore.album import Album
 from restore.item import PLAN_SCHEMA
-from restore.lease import take
-from restore.ledger import Ledger, collect
+from restore.pipeline import flow
+from restore.report.thumbnail_store import Album
+from restore.run.lease import take
+from restore.run.ledger import Ledger, collect
 from tests.plans import CHOICE, make_job
 from tests.runs import outcome, pictured, stream
 

@@ -32,10 +32,10 @@ import psutil
 from PIL import Image
 
 from restore.engines import sizes_of
-from restore.mask import dilate
+from restore.photo.routing import routed
 from restore.recipe import Recipe
-from restore.route import routed
-from restore.windows import plan_windows
+from restore.repair.mask import dilate
+from restore.repair.windows import plan_windows
 from tests.bench.device import SPANS, WINDOW_SECONDS, Device
 from tests.bench.throughput import make_inputs
 from tests.conftest import REGION, moto_server

@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from jobs.damage import scratched_photograph
+from jobs.demo.damage import scratched_photograph
 from tests.archives import make_archive, read_manifest_rows, write_manifest
 
 GIANTS, SMALL = 20, 200

@@ -37,13 +37,13 @@ from diffusers import (
 from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from jobs.damage import scratched_photograph
-from manifests.committed import committed_rows
+from jobs.demo.damage import scratched_photograph
+from manifests.catalog.rows import committed_rows
 from restore.engines import EngineConfig, Painted, Sampler, Size, Task
 from restore.engines.cost import window_tflop
-from restore.engines.diffusion import DiffusionEngine
-from restore.engines.flops import BASE, REFINER, TEXT_1, TEXT_2, VAE
-from restore.engines.sdxl import load_sdxl
+from restore.engines.diffusion.engine import DiffusionEngine
+from restore.engines.diffusion.flops import BASE, REFINER, TEXT_1, TEXT_2, VAE
+from restore.engines.diffusion.sdxl import load_sdxl
 from restore.recipe import Recipe
 from restore.storage import OutStore
 from tests.archives import write_manifest

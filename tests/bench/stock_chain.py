@@ -22,13 +22,13 @@ from diffusers import StableDiffusionXLInpaintPipeline
 from PIL import Image
 from skimage import data
 
-from restore.codec import Picture
 from restore.engines import SDXL_SIZES, Sampler, Task
-from restore.engines.diffusion import DiffusionEngine
-from restore.engines.sdxl import load_sdxl
-from restore.mask import dilate
+from restore.engines.diffusion.engine import DiffusionEngine
+from restore.engines.diffusion.sdxl import load_sdxl
+from restore.imaging.codec import Picture
+from restore.photo.routing import shots
 from restore.recipe import Recipe
-from restore.route import shots
+from restore.repair.mask import dilate
 from tests.diffusion_tasks import config
 from tests.tiny_checkpoints import Checkpoints, make_checkpoints
 

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from jobs.damage import scratched_photograph
+from jobs.demo.damage import scratched_photograph
 from tests.archives import write_manifest
 
 PHOTOS = 200

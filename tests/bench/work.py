@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from restore.engines import SDXL_SIZES
 from restore.engines.cost import RATES, window_tflop
-from restore.mask import dilate
 from restore.recipe import Recipe
-from restore.windows import plan_windows
+from restore.repair.mask import dilate
+from restore.repair.windows import plan_windows
 
 SCANS, WIDTH, HEIGHT = 12, 3000, 4000
 TILE, OVERLAP = 1024, 64

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from manifests.committed import read_committed
+from manifests.catalog.rows import read_committed
 from restore.identity import sha256_bytes
 from restore.storage import OutStore
 from tests.archives import make_archive

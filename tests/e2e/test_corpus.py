@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from manifests.committed import read_committed
+from manifests.catalog.rows import read_committed
 from restore.identity import sha256_bytes
 from restore.storage import OutStore
 from tests import corpus

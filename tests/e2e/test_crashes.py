@@ -19,8 +19,9 @@ import pyarrow as pa
 import pytest
 import ray
 
-from restore import flow, photo
+from restore import photo
 from restore.errors import DeviceLost
+from restore.pipeline import flow
 from tests.plans import CHOICE, make_job, write_plan
 
 SECONDS = 15.0  # a slow machine must not time out a photo that is well

@@ -13,8 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from manifests.committed import read_committed
-from restore.codec import decode
+from manifests.catalog.rows import read_committed
+from restore.imaging.codec import decode
 from restore.storage import OutStore
 from tests.archives import make_archive, read_manifest_rows, write_manifest
 from tests.tiny_checkpoints import Checkpoints, make_vae

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from manifests.committed import read_committed
+from manifests.catalog.rows import read_committed
 from restore.storage import OutStore
 from tests.archives import make_archive
 from tests.heads import Head, started_head, wait_for

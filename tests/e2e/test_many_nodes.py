@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cluster.profiles import GPU
-from manifests.committed import committed_rows, current_pictures
+from manifests.catalog.rows import committed_rows, current_pictures
 from restore.storage import OutStore
 from tests.archives import make_archive
 from tests.conftest import S3Server

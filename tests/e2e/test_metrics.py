@@ -15,8 +15,8 @@ from urllib.error import URLError
 
 import pytest
 
-from manifests.committed import read_committed
-from restore.meters import LADDER, METRICS, STAGES
+from manifests.catalog.rows import read_committed
+from restore.run.metrics import LADDER, METRICS, STAGES
 from restore.storage import OutStore
 from tests.archives import make_archive, read_manifest_rows
 from tests.heads import ROOT, Head, started_head, wait_for

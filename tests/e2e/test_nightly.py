@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from manifests.committed import committed_rows, current_pictures
+from manifests.catalog.rows import committed_rows, current_pictures
 from restore.storage import OutStore
 from tests.archives import damage, damaged
 from tests.conftest import S3Server

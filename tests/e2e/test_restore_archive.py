@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from manifests.committed import committed_rows, current_pictures, read_committed
+from manifests.catalog.rows import committed_rows, current_pictures, read_committed
 from restore.outcome import outcome_schema
 from restore.storage import OutStore
 from tests.archives import damage, damaged, make_archive, read_manifest_rows, write_manifest

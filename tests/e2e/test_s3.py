@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.order import read_order
+from jobs.run_spec import read_order
 from jobs.settings import RestoreSettings
-from manifests.committed import read_committed
+from manifests.catalog.rows import read_committed
 from restore.identity import output_name, sha256_bytes
 from restore.storage import OutStore
 from tests.archives import make_archive, read_manifest_rows, write_manifest

@@ -1,0 +1,92 @@
+"""The engines of a run: which rows ask for which, what they are loaded from, and what their pictures hash to.
+
+Computable on the driver: no torch, no GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import get_args
+
+from restore import identity, weights
+from restore.engines import ROLES, EngineConfig, Method, sizes_of
+from restore.errors import EngineError
+from restore.photo.routing import THIN
+from restore.recipe import Models, Recipe, Role
+from restore.weights import Weights
+
+CLASSICAL: tuple[Method, ...] = ("telea", "ns")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The engines of a run: plain data, so that it travels to the actors.
+
+    Attributes:
+        methods: all that a row may ask for.
+        models: their names; each node finds its own directories.
+        weights: what the driver found, which every node must find too.
+        config: the engines' settings, but for the directories.
+        hashes: engine hash by the name that a recipe gives the engine, "auto" included.
+    """
+
+    methods: tuple[Method, ...]
+    models: Models
+    weights: Mapping[Role, Weights]
+    config: EngineConfig
+    hashes: Mapping[str, str]
+
+    def rows(self) -> dict[Method, tuple[dict[str, str], ...]]:
+        """For each method, its models as the metadata column `models` holds them."""
+        return {
+            method: tuple(self.weights[role].row() for role in ROLES.get(method, ()) if role in self.weights)
+            for method in self.methods
+        }
+
+    def directories(self) -> dict[Role, str]:
+        """The verified directories of this node.
+
+        Raises:
+            EngineError: when weights are missing here, or are others than the driver's.
+        """
+        here = weights.ensure(self.weights, self.models)
+        other = [role for role, found in here.items() if found.digest != self.weights[role].digest]
+        if other:
+            raise EngineError(
+                f"models.{other[0]}={self.weights[other[0]].name} is not the same on this node as on the "
+                "driver; pin it to a revision, or bring the same files to all nodes"
+            )
+        return {role: found.directory for role, found in here.items()}
+
+
+def choose(names: Collection[str], auto: Method, recipe: Recipe, config: EngineConfig) -> Choice:
+    """The engines for all `names` that rows give, and for the recipe's own.
+
+    Args:
+        names: as in the recipe's field `engine`; one that is unknown fails its row, not the run.
+        auto: what engine=auto means.
+
+    Raises:
+        EngineError: when weights are missing.
+    """
+    asked = {*names, recipe.engine}
+    methods: set[Method] = {name for name in get_args(Method) if name in asked}
+    if "auto" in asked:
+        methods |= {auto} if sizes_of(auto) is None else {THIN, auto}
+    roles = sorted({role for method in methods for role in ROLES.get(method, ())})
+    found = weights.ensure(roles, recipe.models)
+    hashes = {str(method): _hash(method, found, recipe) for method in methods.union(CLASSICAL)}
+    if "auto" in asked:
+        one, other = hashes[THIN], hashes[auto]
+        hashes["auto"] = other if sizes_of(auto) is None else identity.auto_hash(one, other)
+    return Choice(
+        methods=tuple(sorted(methods)), models=recipe.models, weights=found, config=config, hashes=hashes
+    )
+
+
+def _hash(method: Method, found: Mapping[Role, Weights], recipe: Recipe) -> str:
+    if sizes_of(method) is None:
+        return identity.classical_hash()
+    digests = {role: found[role].digest for role in ROLES[method] if role in found}
+    return identity.diffusion_hash(method, recipe.dtype, digests)

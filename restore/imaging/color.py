@@ -1,0 +1,183 @@
+"""Windows of any scan as sRGB in 8 bit, which is all that a diffusion model knows, and back.
+
+Colours go through the scan's ICC profile; gray, CMYK and alpha are brought to RGB and back. Sixteen bits do
+not fit in eight, and a dark scan would use a few levels only, so those are stretched linearly over the tones
+that the window holds, and the paint is brought back by the same line.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pyvips
+from PIL import ImageCms
+
+from restore.imaging.pixels import Mode, Pixels
+
+Levels = npt.NDArray[np.float32]
+Rgb = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+DARK = 0.5
+"""An 8-bit window whose brightest tone is darker than this share of white is stretched too."""
+TAIL = 0.001  # of the known values at either end may be clipped: dust and specks
+HEADROOM = 0.05  # of the stretch at either end, so that the paint may be a little darker or brighter
+MIN_SPAN = 0.05  # of white; a flat window is not stretched into its noise
+SAMPLES = 50_000  # px; enough for a quantile
+_SPACES = {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}
+_HOW: dict[str, Any] = {"intent": "relative", "black_point_compensation": True}
+_TONES = np.arange(256, dtype=np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The sRGB levels, 0 to 1, that became black and white."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+
+def range_of(window: Pixels, known: Mask, mode: Mode, icc: bytes | None) -> Range:
+    """The stretch that suits a window: none, but for deep and dark scans.
+
+    Args:
+        window: `(H, W)` or `(H, W, C)`, uint8 or uint16, in the scan's colours.
+        known: bool `(H, W)`, True = not damaged: the pixels whose tones count.
+    """
+    places = np.flatnonzero(known)
+    if len(places) == 0:
+        return Range()
+    some = window[np.unravel_index(places[:: len(places) // SAMPLES + 1], known.shape)]
+    colours, base = _without_alpha(some[None], mode)
+    levels = _levels(colours, base, _profile(base, icc))
+    low, high = np.quantile(levels, (TAIL, 1 - TAIL)).tolist()
+    if window.dtype == np.uint8 and high >= DARK:
+        return Range()
+    centre, span = (low + high) / 2, max(high - low, MIN_SPAN) * (1 + 2 * HEADROOM)
+    return Range(max(centre - span / 2, 0.0), min(centre + span / 2, 1.0))
+
+
+def to_srgb(window: Pixels, mode: Mode, icc: bytes | None, tones: Range) -> Rgb:
+    """A window as a diffusion model wants it.
+
+    Args:
+        window: `(H, W)` or `(H, W, C)`, uint8 or uint16, in the scan's colours.
+        icc: the scan's profile; one that does not fit its mode is not used.
+
+    Returns:
+        `(H, W, 3)` sRGB uint8, new, without alpha.
+    """
+    colours, base = _without_alpha(window, mode)
+    profile = _profile(base, icc)
+    if colours.dtype == np.uint8 and base != "CMYK" and profile is None:
+        shown = _looked_up(colours, _stretched(_levels(_TONES, "RGB", None), tones))
+        return np.asarray(shown if base == "RGB" else np.repeat(shown[..., None], 3, axis=2), np.uint8)
+    return _stretched(_levels(colours, base, profile), tones)
+
+
+def from_srgb(painted: Rgb, like: Pixels, mode: Mode, icc: bytes | None, tones: Range) -> Pixels:
+    """Undo `to_srgb` on a painted window.
+
+    Args:
+        painted: `(H, W, 3)` sRGB uint8.
+        like: the scan's own window, of the same height and width; its alpha is taken over.
+
+    Returns:
+        A new array of the shape and dtype of `like`, in its colours.
+    """
+    colours, base = _without_alpha(like, mode)
+    profile = _profile(base, icc)
+    if base == "RGB" and profile is None:
+        back = _looked_up(painted, _colours(_unstretched(_TONES, tones), base, None, like.dtype))
+    else:
+        back = _colours(_unstretched(painted, tones), base, profile, like.dtype)
+    if base == mode:
+        return back.reshape(like.shape)
+    return np.dstack([back.reshape(colours.shape), like[..., -1]])
+
+
+def _stretched(levels: Levels, tones: Range) -> Rgb:
+    stretched = (levels - np.float32(tones.low)) * np.float32(255 / (tones.high - tones.low))
+    shown: Rgb = np.clip(np.rint(stretched), 0, 255).astype(np.uint8)
+    return shown
+
+
+def _unstretched(shown: Rgb, tones: Range) -> Levels:
+    return shown.astype(np.float32) * np.float32((tones.high - tones.low) / 255) + np.float32(tones.low)
+
+
+def _looked_up(pixels: Pixels, table: Pixels) -> Pixels:
+    """What becomes of each sample by itself, computed for 256 samples instead of millions."""
+    found: Pixels = cv2.LUT(np.ascontiguousarray(pixels), table)  # type: ignore[arg-type]
+    return found
+
+
+def _without_alpha(window: Pixels, mode: Mode) -> tuple[Pixels, str]:
+    if mode == "LA":
+        return window[..., 0], "L"
+    return (window[..., :3], "RGB") if mode == "RGBA" else (window, mode)
+
+
+def _profile(base: str, icc: bytes | None) -> bytes | None:
+    """The profile to go through: none for sRGB itself, and for gray and RGB that do not say what they are."""
+    if icc is None or icc[16:20] != _SPACES[base] or _is_srgb(icc):
+        return None
+    return icc
+
+
+@lru_cache(maxsize=64)
+def _is_srgb(icc: bytes) -> bool:
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+    return "sRGB" in ImageCms.getProfileDescription(profile)
+
+
+def _levels(colours: Pixels, base: str, icc: bytes | None) -> Levels:
+    """sRGB levels `(H, W, 3)`, 0 to 1."""
+    white = np.float32(_white(colours.dtype))
+    if icc is None and base != "CMYK":
+        levels = colours.astype(np.float32) / white
+        return np.repeat(levels[..., None], 3, axis=2) if base == "L" else levels
+    image = _image(colours, base)
+    if icc is not None:
+        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc)
+    converted = image.icc_transform(
+        "srgb", embedded=icc is not None, input_profile="cmyk", depth=16, **_HOW
+    ).numpy()
+    return np.asarray(converted.astype(np.float32) / np.float32(65535))
+
+
+def _colours(levels: Levels, base: str, icc: bytes | None, dtype: np.dtype[np.generic]) -> Pixels:
+    """sRGB levels `(H, W, 3)` in the scan's colours and depth."""
+    white = _white(dtype)
+    if icc is None and base != "CMYK":
+        scaled = levels if base == "RGB" else cv2.transform(levels, np.array([[0.299, 0.587, 0.114]]))
+        return _to_depth(scaled * white, dtype)
+    image = _image(_to_depth(levels * 65535, np.dtype(np.uint16)), "RGB")
+    known = image.icc_import(input_profile="srgb", **_HOW)
+    depth = 8 * dtype.itemsize
+    if icc is None:
+        return np.asarray(known.icc_export(output_profile="cmyk", depth=depth, **_HOW).numpy())
+    known = known.copy()
+    known.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc)
+    return np.asarray(known.icc_export(depth=depth, **_HOW).numpy())
+
+
+def _image(colours: Pixels, base: str) -> Any:
+    deep = colours.dtype == np.uint16
+    names = {"L": "grey16" if deep else "b-w", "RGB": "rgb16" if deep else "srgb", "CMYK": "cmyk"}
+    return pyvips.Image.new_from_array(np.ascontiguousarray(colours), interpretation=names[base])
+
+
+def _to_depth(values: npt.NDArray[np.floating[Any]], dtype: np.dtype[np.generic]) -> Pixels:
+    pixels: Pixels = np.clip(np.rint(values), 0, _white(dtype)).astype(dtype)
+    return pixels
+
+
+def _white(dtype: np.dtype[np.generic]) -> float:
+    return float(256**dtype.itemsize - 1)

@@ -1,0 +1,48 @@
+"""The format of a file by its first bytes, so that nothing else is ever given to a parser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from restore.imaging.metadata.record import Format
+
+_REFUSED: Mapping[bytes, str] = {
+    b"GIF8": "a GIF",
+    b"BM": "a BMP",
+    b"%PDF": "a PDF",
+    b"%!PS": "a PostScript file",
+    b"#!": "a script",
+    b"PK\3\4": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"8BPS": "a Photoshop PSD",
+    b"\0\0\0\x0cjP  ": "a JPEG 2000",
+    b"\xff\x4f\xff\x51": "a JPEG 2000",
+    b"\xff\x0a": "a JPEG XL",
+    b"\0\0\0\x0cJXL ": "a JPEG XL",
+    b"\x76\x2f\x31\x01": "an OpenEXR",
+    b"\0\0\1\0": "an icon",
+}
+
+
+def accepted_format(data: bytes) -> Format | None:
+    """The accepted format that `data` claims to be, or None."""
+    if data[:3] == b"\xff\xd8\xff":
+        return "jpeg"
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return "png"
+    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "tiff"
+    return "webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
+
+
+def refused_format(data: bytes) -> str | None:
+    """The name of a known format that is not accepted, or None."""
+    for signature, name in _REFUSED.items():
+        if data.startswith(signature):
+            return name
+    if data[4:8] == b"ftyp":
+        return "a HEIF, an AVIF or a video"
+    head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if head.startswith((b"<!doctype html", b"<html")):
+        return "an HTML page"
+    return "an SVG or other XML" if head.startswith((b"<svg", b"<?xml")) else None

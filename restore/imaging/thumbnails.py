@@ -1,0 +1,56 @@
+"""Small pictures of a photo for the report page, made while its pixels are in hand anyway."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from restore.imaging import codec
+from restore.imaging.codec import Picture, Pixels
+
+LONG_SIDE = 480  # px
+QUALITY = 80
+DAMAGE_COLOUR = (230, 57, 38)
+DAMAGE_GAIN = 3  # a 2-px scratch on a scan of 4000 px covers a quarter of a small pixel: still well seen
+
+
+def thumbnail(picture: Picture) -> bytes:
+    """The photo as a screen shows it, at most `LONG_SIDE` px a side: a JPEG without metadata."""
+    small = replace(picture, pixels=_shrunk(picture.pixels))
+    return codec.encode(codec.shown(small), "jpeg", QUALITY).data
+
+
+def damage_overlay(damage: npt.NDArray[np.bool_]) -> bytes:
+    """The damage to lay over a `thumbnail`: a PNG, transparent but for the damage.
+
+    Args:
+        damage: bool `(H, W)`, True = repainted.
+    """
+    cover = _shrunk(damage.view(np.uint8) * np.uint8(255))
+    colour = np.broadcast_to(np.array(DAMAGE_COLOUR, np.uint8), (*cover.shape, 3))
+    layer = np.dstack([colour, np.minimum(cover.astype(np.uint16) * DAMAGE_GAIN, 255).astype(np.uint8)])
+    return codec.encode(Picture(layer, "RGBA", "png", lossless=True), "png", QUALITY).data
+
+
+def _shrunk(pixels: Pixels) -> Pixels:
+    """Averaged down, with the sides' proportion kept; small pictures stay as they are.
+
+    Halved as often as it goes and then interpolated: OpenCV averages by any other factor than 2 at a
+    seventh of the speed (2 megapixels: 2 ms instead of 15), and in a thumbnail none sees the difference.
+    """
+    height, width = pixels.shape[:2]
+    scale = LONG_SIDE / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    while pixels.shape[0] >= 2 * size[1] and pixels.shape[1] >= 2 * size[0]:
+        half = pixels.shape[1] // 2, pixels.shape[0] // 2
+        even: Any = pixels[: 2 * half[1], : 2 * half[0]]
+        pixels = cv2.resize(even, half, interpolation=cv2.INTER_AREA)
+    last: Any = pixels
+    small: Pixels = cv2.resize(last, size, interpolation=cv2.INTER_LINEAR)
+    return small

@@ -1,0 +1,88 @@
+"""Which engine repairs which damage, and the windows that it is given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from restore.engines import Method, sizes_of
+from restore.imaging import color as srgb
+from restore.imaging.codec import Picture
+from restore.imaging.color import Range
+from restore.recipe import Recipe
+from restore.repair.windows import Window, cut, cut_mask, plan_windows
+
+Pixels = npt.NDArray[np.generic]
+Mask = npt.NDArray[np.bool_]
+
+THIN: Method = "ns"
+"""What repairs thin damage where engine=auto means a diffusion engine: as well, and at no cost."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """One window as its engine is given it.
+
+    Attributes:
+        pixels, mask: at paint size, as `restore.engines.Task` wants them.
+        part: bool, source scale: the damage of this window that is this engine's to repair.
+        tones: how a sized engine's sRGB was stretched; None for a native crop.
+    """
+
+    method: Method
+    window: Window
+    pixels: Pixels
+    mask: Mask
+    part: Mask
+    tones: Range | None
+
+
+def shots(picture: Picture, damage: Mask, dilated: Mask, recipe: Recipe, auto: Method) -> Iterator[Shot]:
+    """Every window that the photo's repair takes, in an order that depends on nothing else.
+
+    Args:
+        damage, dilated: bool `(H, W)`, before and after dilation.
+        auto: what engine=auto means.
+    """
+    for method, part in routed(damage, dilated, recipe, auto):
+        sizes = sizes_of(method)
+        for window in plan_windows(part, context=recipe.window_context, reach=recipe.feather, sizes=sizes):
+            pixels, mask, tones = cut(picture.pixels, window), cut_mask(dilated, window), None
+            if sizes is not None:
+                tones = srgb.range_of(pixels, ~mask, picture.mode, picture.icc)
+                pixels = srgb.to_srgb(pixels, picture.mode, picture.icc, tones)
+            yield Shot(method, window, pixels, mask, part[window.slices], tones)
+
+
+def routed(damage: Mask, dilated: Mask, recipe: Recipe, auto: Method) -> list[tuple[Method, Mask]]:
+    """The dilated damage, shared out: engine=auto sends what is thin past a diffusion engine."""
+    if recipe.engine != "auto":
+        return [(recipe.engine, dilated)]
+    if sizes_of(auto) is None:
+        return [(auto, dilated)]
+    thin = thin_damage(damage, dilated, recipe.thin_radius)
+    return [(method, part) for method, part in ((THIN, thin), (auto, dilated & ~thin)) if part.any()]
+
+
+def thin_damage(damage: Mask, dilated: Mask, radius: float) -> Mask:
+    """The connected parts of the dilated damage in which no circle of the radius fits the damage itself.
+
+    Args:
+        radius: px at 1 megapixel; it grows with the frame's side, as a scratch does with the resolution.
+
+    Returns:
+        A new bool array, part of `dilated`.
+    """
+    limit = radius * math.sqrt(damage.size / 1e6)
+    count, labels = cv2.connectedComponents(dilated.view(np.uint8), connectivity=8)
+    inscribed = np.zeros(count, np.float32)
+    distance = cv2.distanceTransform(damage.view(np.uint8), cv2.DIST_L2, 5)
+    np.maximum.at(inscribed, labels[damage].astype(np.intp), distance[damage])
+    thin = inscribed - 0.5 < limit  # a stripe of width w has its innermost pixel (w + 1) / 2 from its edge
+    thin[0] = False  # the background's label
+    return np.asarray(thin[labels])

@@ -1,0 +1,374 @@
+"""The Ray Data pipeline: a plan in, outcomes out, as a stream.
+
+    plan -> prepare (CPU tasks) -> paint (a pool of actors) -> finish (CPU tasks) -> driver
+
+Between operators a photo is one row: its id and the pickled value that `restore.photo` hands from
+step to step. Ray starts again, for ever, what a dead worker did not end; the roster, an actor beside
+the driver, ends the photo that kills its workers. The only importer of ray in this package.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from threading import Lock
+from typing import Any, TypeVar
+
+import cv2
+import pyarrow as pa
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+from ray.util import metrics
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from restore import engines, photo
+from restore.engines import Engine, Method
+from restore.engines.selection import Choice
+from restore.errors import DeviceLost, ErrorCode, ItemError, SystemicError
+from restore.item import Item
+from restore.outcome import Outcome, outcomes_table, with_read_bytes, with_thumbs
+from restore.photo.watchdog import time_limit
+from restore.pipeline.attempts import attended
+from restore.pipeline.crash_tracker import Answer, Roster, Step, Worker
+from restore.pipeline.prefetch import Ahead
+from restore.run.metrics import Meters, Metric, PaintMeters, Record
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_HOP = pa.schema([pa.field("item_id", pa.string()), pa.field("photo", pa.large_binary())])
+
+BESIDE: Any = {"max_concurrent_calls_per_actor": 2, "enable_true_multi_threading": True}
+"""A second thread of each actor unpacks a block, and packs the one before, while the first paints."""
+
+UPLOADS = 4
+
+NODE_SECONDS = 30.0
+"""A node that starts no task within that time is taken to be gone; Ray itself tells after up to 15 s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """The paint actors and the size of what travels between operators.
+
+    Attributes:
+        actors: how many, all started at once. Where they hold GPUs, those that join later get one too.
+        cpus, gpus: what Ray reserves for each.
+        photos_per_block: photos that travel together; what a lost worker loses.
+        photo_seconds: what one photo may take in one step before its worker is ended.
+    """
+
+    actors: int
+    cpus: float
+    gpus: float
+    photos_per_block: int
+    photo_seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What the job can use of the Ray cluster that it is connected to."""
+
+    count: int
+    cpus: float
+    gpus: float
+
+
+def cluster() -> Cluster:
+    """The cluster as it is now."""
+    resources = ray.cluster_resources()
+    count = sum(node["Alive"] for node in ray.nodes())
+    return Cluster(count, resources.get("CPU", 0.0), resources.get("GPU", 0.0))
+
+
+def outcomes(
+    job: photo.Job,
+    plan: str,
+    extra: Sequence[str],
+    choice: Choice,
+    pool: Pool,
+    admit_until: float | None = None,
+) -> Iterator[pa.Table]:
+    """Run the plan and yield tables of outcomes, `THUMBS`, `READ_BYTES`, in the order in which photos finish.
+
+    Args:
+        plan: path of the plan's Parquet file below OUT.
+        extra: the plan's `x_*` columns.
+        choice: every engine that a row of the plan may ask for.
+        admit_until: seconds since the epoch. Photos not painted by then are left alone and have no
+            outcome; those under way are finished.
+
+    Raises:
+        SystemicError: the one that a worker met, when the world is broken.
+    """
+    _configure()
+    desk = open_desk(pool.photo_seconds)
+    filesystem, root = job.store.arrow_filesystem()
+    photos = (
+        ray.data.read_parquet(f"{root}/{plan}", filesystem=filesystem)
+        # One Parquet file is one read task and would be one block: small blocks make the
+        # parallelism, and are all that a lost worker loses.
+        .repartition(target_num_rows_per_block=pool.photos_per_block)
+        .map_batches(
+            prepare, fn_args=(job, desk, admit_until), batch_size=None, batch_format="pyarrow", num_cpus=1
+        )
+        .map_batches(
+            Painter,
+            fn_constructor_args=(choice, desk, admit_until),
+            batch_size=pool.photos_per_block,
+            batch_format="pyarrow",
+            compute=_actors(pool),
+            num_cpus=pool.cpus,
+            num_gpus=pool.gpus or None,
+        )
+        .map_batches(
+            finish, fn_args=(job, desk, tuple(extra)), batch_size=None, batch_format="pyarrow", num_cpus=1
+        )
+    )
+    try:
+        yield from photos.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, SystemicError):
+            raise error.cause from None
+        raise
+
+
+def _actors(pool: Pool) -> ActorPoolStrategy:
+    """All at once and never fewer, so that a lost one is asked for again.
+
+    While all are busy, Ray Data starts another for each GPU of the cluster that is free. For those it keeps
+    CPUs from the other steps: none where the cluster has 6 of them to a GPU, 1 of 14 where it has 8, 1 of 7
+    where it has 32 (its allocator, simulated). Nothing would hold it back from actors that reserve nothing.
+    """
+    most = None if pool.gpus else pool.actors
+    return ActorPoolStrategy(min_size=pool.actors, max_size=most, initial_size=pool.actors, **BESIDE)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The roster as a worker reaches it, and the seconds that one photo may take in one step."""
+
+    roster: Any
+    photo_seconds: float
+
+    def arrive(self, step: Step, items: Sequence[str]) -> None:
+        """Told before the photos wait for their turn."""
+        me = _this_worker()
+        if unsure := ray.get(self.roster.arrive.remote(step, me, items)):
+            ray.get(self.roster.arrive.remote(step, me, items, _gone(unsure)))
+
+    def begin(self, step: Step, items: Sequence[str]) -> Answer:
+        """One call to the roster, and another where it tells of lost workers on other nodes."""
+        me = _this_worker()
+        answer: Answer = ray.get(self.roster.begin.remote(step, me, items))
+        if answer.unsure:
+            answer = ray.get(self.roster.begin.remote(step, me, items, _gone(answer.unsure)))
+        return answer
+
+    def end(self, step: Step, items: Sequence[str]) -> None:
+        """Told, and no answer waited for."""
+        self.roster.end.remote(step, _this_worker(), items)
+
+
+def open_desk(photo_seconds: float) -> Desk:
+    """A desk with a roster of its own, on the driver's node: the loss of any other leaves it as it is."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    actor = ray.remote(Roster).options(
+        num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here
+    )
+    return Desk(actor.remote(photo_seconds), photo_seconds)
+
+
+def instrument(metric: Metric) -> Record:
+    """A metric of this process as Ray records it."""
+    if metric.kind == "histogram":
+        histogram = metrics.Histogram(metric.name, metric.help, list(metric.buckets), metric.labels)
+        return histogram.observe  # type: ignore[no-any-return]
+    kind = metrics.Counter if metric.kind == "counter" else metrics.Gauge
+    # What `inc` and `set` call. `inc` refuses the 0 by which a series begins.
+    return kind(metric.name, metric.help, metric.labels)._record  # type: ignore[no-any-return]
+
+
+def _over(admit_until: float | None) -> bool:
+    return admit_until is not None and time.time() >= admit_until
+
+
+def prepare(rows: pa.Table, job: photo.Job, desk: Desk, admit_until: float | None = None) -> pa.Table:
+    """Rows of the plan -> photos whose windows wait to be painted."""
+    if _over(admit_until):
+        return _pack([])
+    cv2.setNumThreads(1)
+    facts = partial(photo.first_facts, job=job)
+
+    def work(items: Sequence[Item]) -> Iterator[photo.Prepared | Outcome]:
+        with Ahead(items, job.access) as ahead:
+            for item in items:
+                ready = partial(_ready, item, job, ahead.fetch)
+                yield _guarded("prepare", ready, facts(item), desk)
+
+    items = {row["item_id"]: Item.from_row(row) for row in rows.to_pylist()}
+    return _pack(attended(desk, "prepare", items, work, facts))
+
+
+def _ready(item: Item, job: photo.Job, read: photo.Read) -> photo.Prepared | Outcome:
+    prepared = photo.prepare(item, job, read)
+    return photo.filled(prepared) if isinstance(prepared, photo.Prepared) else prepared
+
+
+class Painter:
+    """The actor that holds the engines, loaded once."""
+
+    def __init__(self, choice: Choice, desk: Desk, admit_until: float | None = None) -> None:
+        cv2.setNumThreads(1)
+        self._admit_until = admit_until
+        self._batch = choice.config.batch
+        self._desk = desk
+        self._engines: dict[Method, Engine] = {}
+        self._fault: SystemicError | None = None
+        self._turn = Lock()
+        try:
+            config = replace(choice.config, directories=choice.directories())
+            self._engines = engines.build(choice.methods, config)
+        except SystemicError as error:
+            self._fault = error  # raised by the first call: from here it would reach the driver as text
+        self._meters = PaintMeters(Meters(instrument), choice.config.device, self._engines)
+
+    def __call__(self, photos: pa.Table) -> pa.Table:
+        if self._fault is not None:
+            raise self._fault
+        waiting, done = _on_their_way(photos)
+        self._desk.arrive("paint", list(waiting))
+        painted: list[Any] = []
+        with self._turn:  # one block at a time: its photos alone are at risk, and the device is theirs
+            if not _over(self._admit_until):
+                painted = attended(self._desk, "paint", waiting, self._painted, _facts)
+        return _pack([*done, *painted])
+
+    def _painted(self, photos: Sequence[photo.Prepared]) -> list[photo.Repainted | Outcome]:
+        """The photos in one go; after a fault of ours one by one, so that it costs only one of them."""
+        try:
+            with time_limit(self._desk.photo_seconds * len(photos)), self._meters.painting():
+                results = photo.paint(photos, self._engines, self._batch)
+            self._meters.painted(photos, results)
+            return results
+        except DeviceLost:
+            # Ray counts this as a crash and starts another actor; an exception would end the run, and
+            # `exit_actor` would count as meant.
+            log.exception("leaving this process to get the device back")
+            os._exit(1)
+        except SystemicError:
+            raise
+        except Exception as error:
+            if len(photos) > 1:
+                return [painted for one in photos for painted in self._painted([one])]
+            log.exception("%s: unexpected error in paint", photos[0].item.item_id)
+            return [_crashed(photos[0].facts, "paint", error)]
+
+
+def finish(photos: pa.Table, job: photo.Job, desk: Desk, extra: Sequence[str]) -> pa.Table:
+    """Painted photos -> their outcomes, and their small pictures beside them."""
+    cv2.setNumThreads(1)
+
+    def work(painted: Sequence[photo.Repainted]) -> Iterator[Outcome]:
+        with ThreadPoolExecutor(UPLOADS) as uploads:  # one goes up while the next is composed
+            waiting = []
+            for one in painted:
+                made = _guarded("finish", partial(photo.compose, one, job), one.facts, desk)
+                if isinstance(made, Outcome):
+                    yield made
+                else:
+                    waiting.append((made, uploads.submit(photo.store, made, job)))
+            for made, stored in waiting:
+                yield _guarded("finish", stored.result, made.facts, desk)
+
+    waiting, done = _on_their_way(photos)
+    done += attended(desk, "finish", waiting, work, _facts)
+    return with_read_bytes(with_thumbs(outcomes_table(done, extra), done), done)
+
+
+def _guarded(step: Step, work: Callable[[], T], facts: Outcome, desk: Desk) -> T | Outcome:
+    """One photo's step, such that a fault of ours in it costs that photo and not the night."""
+    try:
+        with time_limit(desk.photo_seconds):
+            return work()
+    except SystemicError:
+        raise
+    except Exception as error:
+        log.exception("%s: unexpected error in %s", facts.item_id, step)
+        return _crashed(facts, step, error)
+
+
+def _crashed(facts: Outcome, step: str, error: Exception) -> Outcome:
+    """The row of a photo that met a fault of ours; the error budget stops a run in which that is usual."""
+    crash = f"unexpected {type(error).__name__} in {step}: {error}"
+    return photo.failed(facts, ItemError(ErrorCode.WORKER_CRASHED, crash))
+
+
+def _on_their_way(rows: pa.Table) -> tuple[dict[str, Any], list[Outcome]]:
+    """The photos to go on with, by item id, and those that have come to their end."""
+    values = _unpack(rows)
+    waiting = {value.item.item_id: value for value in values if not isinstance(value, Outcome)}
+    return waiting, [value for value in values if isinstance(value, Outcome)]
+
+
+def _facts(value: photo.Prepared | photo.Repainted) -> Outcome:
+    return value.facts
+
+
+def _this_worker() -> Worker:
+    context = ray.get_runtime_context()
+    return Worker(context.get_worker_id(), context.get_node_id())
+
+
+def _gone(nodes: Collection[str]) -> list[str]:
+    return [node for node in nodes if not _lives(node)]
+
+
+def _lives(node: str) -> bool:
+    """Whether a node still starts a task."""
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    sign = ray.remote(_sign_of_life).options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote()
+    try:
+        ray.get(sign, timeout=NODE_SECONDS)
+    except ray.exceptions.RayError:
+        return False
+    return True
+
+
+def _sign_of_life() -> None:
+    """What `_lives` has a node do."""
+
+
+def _pack(photos: Sequence[Any]) -> pa.Table:
+    ids = [value.item_id if isinstance(value, Outcome) else value.item.item_id for value in photos]
+    blobs = [pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL) for value in photos]
+    return pa.table([ids, blobs], schema=_HOP)
+
+
+def _unpack(rows: pa.Table) -> list[Any]:
+    # Our own values, pickled by the operator before this one: nothing from outside is unpickled.
+    return [pickle.loads(blob.as_buffer()) for blob in rows.column("photo")]
+
+
+def _configure() -> None:
+    """Ray Data as this job wants it."""
+    # Ray Data would ask the autoscaler for twice the GPUs that are there, however few photos are left; and
+    # what is more than the cluster may have is refused whole, with the CPUs that are asked for beside it.
+    os.environ.setdefault("RAY_DATA_DEFAULT_CLUSTER_SCALING_UP_MAX_GPU_RESOURCE_DELTA", "0")
+    # The plan is one file; Ray Data would start 32 actors to read the footers of many.
+    os.environ.setdefault("RAY_DATA_PARQUET_FOOTER_NUM_ACTORS", "1")
+    # A run that was killed holds its share of the cluster for so many seconds, which its successor lacks. It
+    # is renewed every 10 s; Ray's own value is 180.
+    os.environ.setdefault("RAY_DATA_AUTOSCALING_REQUEST_EXPIRE_TIME_S", "20")
+    context = DataContext.get_current()
+    context.enable_progress_bars = False  # the ledger prints one line for the whole run
+    context.execution_options.verbose_progress = False
+    context.raise_original_map_exception = True  # its wrapper loses the cause on the way to the driver
+    logging.getLogger("ray.data").setLevel(logging.ERROR)

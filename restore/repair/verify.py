@@ -1,0 +1,64 @@
+"""The proof that known pixels are unchanged: about the file that is stored, not about our intentions."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+import numpy as np
+import numpy.typing as npt
+
+from restore.errors import ErrorCode, ItemError
+from restore.imaging import codec
+from restore.repair import composite
+
+Mask = npt.NDArray[np.bool_]
+
+
+def changed_pixels(
+    encoded: codec.Encoded, source: codec.Picture, restored: codec.Picture, zone: Mask, max_megapixels: float
+) -> int | None:
+    """Count of known pixels that the encoded picture does not hold as the source did, by decoding it.
+
+    Args:
+        zone: bool `(H, W)`, where pixels may differ.
+
+    Returns:
+        None where an output format that was asked for holds another depth or mode.
+
+    Raises:
+        ItemError: `verify_failed`, when a lossless file is not what was encoded or known pixels changed.
+    """
+    exact, pixels, changed, below = encoded.proof == "exact", source.pixels, 0, 0
+    for rows, stored in codec.strips(encoded.data, max_megapixels=max_megapixels):
+        if exact and not np.array_equal(stored, restored.pixels[rows]):
+            raise ItemError(
+                ErrorCode.VERIFY_FAILED, "the encoded picture does not decode to what was encoded"
+            )
+        alike = stored.shape[1:] == pixels.shape[1:] and stored.dtype == pixels.dtype
+        changed += composite.changed_outside(pixels[rows], stored, zone[rows]) if alike else 0
+        below = rows.stop
+    if below != restored.height:
+        raise ItemError(ErrorCode.VERIFY_FAILED, f"the encoded picture has {below} rows of {restored.height}")
+    if exact and changed:
+        raise ItemError(ErrorCode.VERIFY_FAILED, f"{changed} pixels outside the damage would change")
+    return changed if alike else None
+
+
+def require_same(output: str, existing: bytes, ours: bytes, max_megapixels: float) -> None:
+    """An object found under our name is adopted only if it holds the same picture.
+
+    Raises:
+        ItemError: `verify_failed`, when it does not.
+    """
+    theirs, mine = (codec.strips(one, max_megapixels=max_megapixels) for one in (existing, ours))
+    nothing = (slice(0), np.empty(0))
+    try:
+        pairs = zip_longest(theirs, mine, fillvalue=nothing)
+        same = all(np.array_equal(one[1], other[1]) for one, other in pairs)
+    except ItemError as error:
+        raise ItemError(ErrorCode.VERIFY_FAILED, f"{output} exists and is damaged: {error.message}") from None
+    if not same:
+        raise ItemError(
+            ErrorCode.VERIFY_FAILED,
+            f"{output} exists and shows another picture; move it away and run with --retry-failed",
+        )

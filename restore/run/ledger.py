@@ -1,0 +1,273 @@
+"""What a run writes about itself: rows in Parquet parts as they come, then one record of the whole.
+
+Rows are the truth: a photo is done when its row's part exists. The run record is only a summary.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Event, Thread
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from restore.errors import BudgetSpent, LeaseHeld
+from restore.outcome import outcome_schema
+from restore.run.error_budget import Budget
+from restore.run.events import SILENT, Events
+from restore.run.lease import Lease
+from restore.storage import OutStore
+
+FIRST_PART_SECONDS = 3.0
+LONGEST_PART_SECONDS = 60.0
+PART_ROWS = 20_000
+POLL_SECONDS = 0.2
+
+GATHERED = 64
+"""Small tables held before they become one: each costs some 50 KB beside its rows."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Running counts of a run's outcomes."""
+
+    status: Counter[str] = field(default_factory=Counter)
+    codes: Counter[str] = field(default_factory=Counter)
+    psnr: float = 0.0  # sums over the photos that have a reference
+    ssim: float = 0.0
+    referenced: int = 0
+    first: tuple[float, int] | None = None
+    last: float = 0.0
+
+    @property
+    def attempted(self) -> int:
+        return self.status.total()
+
+    @property
+    def failed(self) -> int:
+        return self.status["failed"]
+
+    @property
+    def rate(self) -> float | None:
+        """Photos a second from the first outcomes to the last; None before there are two."""
+        if self.first is None or self.last <= self.first[0]:
+            return None
+        return (self.attempted - self.first[1]) / (self.last - self.first[0])
+
+    def add(self, table: pa.Table, now: float) -> None:
+        self.last = now
+        self.first = self.first or (now, table.num_rows)
+        self.status.update(table.column("status").to_pylist())
+        self.codes.update(table.column("error_code").drop_null().to_pylist())
+        figures = table.column("figures").combine_chunks()
+        psnr, ssim = figures.field("psnr"), figures.field("ssim")
+        self.psnr += pc.sum(psnr).as_py() or 0.0
+        self.ssim += pc.sum(ssim).as_py() or 0.0
+        self.referenced += len(psnr) - psnr.null_count
+
+
+class Ledger:
+    """Gathers outcomes and commits them in parts.
+
+    A part is due 3 s after the first outcome, then at intervals that double to 60 s, or when it
+    holds 20,000 rows. The newest rows are held back while the budget finds them doubtful: they may
+    tell of a broken world and not of the photos.
+    """
+
+    def __init__(
+        self,
+        store: OutStore,
+        lease: Lease,
+        run_id: str,
+        extra: Iterable[str],
+        max_failed: float,
+        clock: Callable[[], float] = time.monotonic,
+        events: Events = SILENT,
+    ) -> None:
+        self.tally = Tally()
+        self.parts: list[str] = []
+        self.committed = 0
+        self._store = store
+        self._lease = lease
+        self._run_id = run_id
+        self._schema = outcome_schema(extra)
+        self._budget = Budget(max_failed)
+        self._clock = clock
+        self._events = events
+        self._waiting: list[pa.Table] = []
+        self._interval = FIRST_PART_SECONDS
+        self._due_at = float("inf")
+
+    def add(self, outcomes: pa.Table) -> None:
+        """Take outcomes in, commit when a part is due.
+
+        Raises:
+            BudgetSpent: when too many photos have failed; the rows so far are committed unless the
+                world is broken.
+            LeaseHeld: when another writer has taken the store.
+        """
+        if not outcomes.num_rows:
+            return
+        if not self._waiting:
+            self._due_at = min(self._due_at, self._clock() + self._interval)
+        self._waiting.append(outcomes)
+        if len(self._waiting) >= GATHERED:
+            self._waiting = [pa.concat_tables(self._waiting).combine_chunks()]
+        self.tally.add(outcomes, self._clock())
+        self._events.failed(outcomes)
+        self._judge(outcomes)
+        self.tick()
+
+    def tick(self) -> None:
+        """Commit if a part is due. Called often."""
+        sure = self._rows - self._budget.doubtful
+        if sure > 0 and (self._clock() >= self._due_at or sure >= PART_ROWS):
+            self._commit(sure)
+
+    def commit(self) -> None:
+        """Write all that waits as one part."""
+        self._commit(self._rows)
+
+    def close(self) -> None:
+        """Commit what waits, for a run that ends early; without the rows of one that met nothing but
+        doubtful ones, which are done again.
+        """
+        if self._budget.doubtful < self.tally.attempted:
+            self.commit()
+
+    @property
+    def _rows(self) -> int:
+        return sum(table.num_rows for table in self._waiting)
+
+    def _commit(self, count: int) -> None:
+        """Write the oldest rows that wait as one part."""
+        if not count:
+            return
+        self._lease.check()
+        waiting = pa.concat_tables(self._waiting)
+        table = self._stamped(waiting.slice(0, count))
+        path = f"metadata/run={self._run_id}/part-{len(self.parts):05d}.parquet"
+        if self._store.create(path, _parquet(table)).existing is not None:
+            raise LeaseHeld(f"{path} exists: another writer is at work in {self._store.root}")
+        self.parts.append(path)
+        self.committed += count
+        self._events.part(path, count, self.committed)
+        self._interval = min(2 * self._interval, LONGEST_PART_SECONDS)
+        self._waiting = [waiting.slice(count).combine_chunks()] if count < waiting.num_rows else []
+        self._due_at = self._clock() + self._interval if self._waiting else float("inf")
+
+    def _judge(self, newest: pa.Table) -> None:
+        self._budget.add(newest.column("error_code").to_pylist())
+        spent = self._budget.spent()
+        if spent is None:
+            return
+        if spent.unrecorded is not None:
+            rows = pa.concat_tables(self._waiting)
+            told = pc.equal(rows.column("error_code"), spent.unrecorded)
+            self._waiting = [rows.filter(pc.invert(pc.fill_null(told, False)))]
+        self.commit()
+        message = next(iter(newest.column("error_message").drop_null().to_pylist()), "")
+        raise BudgetSpent(f"{spent.why}; the last said: {message}")
+
+    def _stamped(self, table: pa.Table) -> pa.Table:
+        """With row ids, in the order of time over all runs, and the time of the commit."""
+        part = len(self.parts)
+        ids = [f"{self._lease.epoch:06d}-{part:05d}-{row:06d}" for row in range(table.num_rows)]
+        now = pa.scalar(datetime.now(UTC), self._schema.field("committed_at").type)
+        table = table.append_column("row_id", pa.array(ids))
+        table = table.append_column("committed_at", pa.repeat(now, table.num_rows))
+        return table.select(self._schema.names).cast(self._schema)
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def write_plan(store: OutStore, run_id: str, todo: Path) -> str:
+    """Create `OUT/plans/<run_id>.parquet` from the file `todo`, before anything is done.
+
+    Returns:
+        Its path below OUT.
+    """
+    path = f"plans/{run_id}.parquet"
+    store.create(path, todo.read_bytes())
+    return path
+
+
+def write_record(store: OutStore, run_id: str, record: Mapping[str, Any]) -> None:
+    """Create `OUT/runs/<run_id>.json`, last of all."""
+    body = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False)
+    store.create(f"runs/{run_id}.json", body.encode())
+
+
+def collect(
+    stream: Iterable[pa.Table],
+    ledger: Ledger,
+    watch: Callable[[Tally], None],
+    stop: Event,
+    deadline: float | None = None,
+) -> bool:
+    """Bring a stream of outcomes into the ledger until it ends, `stop` is set or `deadline` has come.
+
+    The stream is drawn by a thread of its own, so that parts and the stop are never late because a
+    photo takes long. However it ends, what came is committed, unless the ledger holds it back.
+
+    Args:
+        deadline: seconds since the epoch. Nothing new is begun by then: what is still under way, such as
+            the reading of a long plan's rest, is of no use.
+
+    Returns:
+        Whether it was not stopped.
+    """
+    arrivals: Queue[pa.Table | BaseException | None] = Queue(maxsize=256)
+    Thread(target=_draw, args=(stream, arrivals), name="outcomes", daemon=True).start()
+    while not stop.is_set():
+        watch(ledger.tally)
+        if deadline is not None and time.time() >= deadline:
+            _take_in(arrivals, ledger)
+            return True
+        try:
+            arrival = arrivals.get(timeout=POLL_SECONDS)
+        except Empty:
+            ledger.tick()
+            continue
+        if isinstance(arrival, BaseException):
+            ledger.close()
+            raise arrival
+        if arrival is None:
+            ledger.commit()
+            return True
+        ledger.add(arrival)
+    _take_in(arrivals, ledger)
+    return False
+
+
+def _take_in(arrivals: Queue[pa.Table | BaseException | None], ledger: Ledger) -> None:
+    """Commit what has arrived and waits: these photos are done."""
+    with suppress(Empty):
+        while isinstance(arrival := arrivals.get_nowait(), pa.Table):
+            ledger.add(arrival)
+    ledger.close()
+
+
+def _draw(stream: Iterable[pa.Table], arrivals: Queue[pa.Table | BaseException | None]) -> None:
+    try:
+        for table in stream:
+            arrivals.put(table)
+    except BaseException as error:  # noqa: BLE001 - carried to the main thread and raised there
+        arrivals.put(error)
+    else:
+        arrivals.put(None)

@@ -1,0 +1,105 @@
+"""Inputs over http and https, never from link-local or metadata addresses. No retries here."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from restore.errors import ErrorCode, ItemError
+from restore.storage.access import is_metadata_address
+from restore.storage.local import Admit, Fetched
+from restore.storage.retry import Refused
+
+CONNECT_SECONDS, READ_SECONDS = 5, 30
+MAX_SECONDS = 600
+"""Of one body: its size need not be announced, so that it cannot be given time for its size."""
+PART = 2**20
+
+_ASTRAY = (
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+    aiohttp.RedirectClientError,
+    aiohttp.TooManyRedirects,
+)
+
+
+class HttpStore:
+    """Read-only. A version is the ETag, else what the server says of size and date."""
+
+    def get(self, path: str, admit: Admit) -> Fetched:
+        """Read one URL; bytes and version come with one response."""
+        return asyncio.run(_get(path, admit))
+
+    def version(self, path: str) -> str | None:
+        """The version of one URL; None when the server says there is nothing."""
+        try:
+            return asyncio.run(_version(path))
+        except FileNotFoundError:
+            return None
+
+
+async def _get(url: str, admit: Admit) -> Fetched:
+    async with _answer(url) as response:
+        version = _token(response)
+        admit(response.content_length or 0, version)
+        return Fetched(await asyncio.wait_for(_body(response, admit, version), MAX_SECONDS), version)
+
+
+async def _body(response: aiohttp.ClientResponse, admit: Admit, version: str) -> bytes:
+    """The whole body, refused as soon as it is larger than it may be, whatever was announced."""
+    data = bytearray()
+    async for part in response.content.iter_chunked(PART):
+        data += part
+        admit(len(data), version)
+    return bytes(data)
+
+
+async def _version(url: str) -> str:
+    async with _answer(url) as response:  # GET, its body left unread: not every server answers HEAD
+        return _token(response)
+
+
+@asynccontextmanager
+async def _answer(url: str) -> AsyncIterator[aiohttp.ClientResponse]:
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
+    connector = aiohttp.TCPConnector(socket_factory=_guarded_socket)
+    # Unpacked bodies only: a packed one has another length and, at some servers, another ETag.
+    headers = {"Accept-Encoding": "identity"}
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
+        try:
+            response = await session.get(url)
+        except _ASTRAY as error:
+            raise PermissionError(errno.EACCES, "leads nowhere that may be read", url) from error
+        async with response:
+            _require_ok(response, url)
+            yield response
+
+
+def _guarded_socket(address: tuple[Any, ...]) -> socket.socket:
+    """A socket for one address, at the moment of connecting: redirects and rebound names come by here."""
+    family, kind, protocol, _, target = address
+    if is_metadata_address(str(target[0])):
+        raise ItemError(
+            ErrorCode.STORAGE_DENIED,
+            f"a URL led to {target[0]}; link-local and metadata addresses are not allowed",
+        )
+    return socket.socket(family, kind, protocol)
+
+
+def _require_ok(response: aiohttp.ClientResponse, url: str) -> None:
+    if response.status in {404, 410}:
+        raise FileNotFoundError(errno.ENOENT, "the server says there is nothing", url)
+    if 400 <= response.status < 500 and response.status not in {408, 425, 429}:
+        raise Refused(url, response.status)
+    response.raise_for_status()
+
+
+def _token(response: aiohttp.ClientResponse) -> str:
+    tag = response.headers.get("ETag")
+    return tag.strip('"') if tag else f"{response.content_length}-{response.headers.get('Last-Modified')}"

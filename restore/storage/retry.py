@@ -1,0 +1,167 @@
+"""Which storage errors pass with time, and waiting for that."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+import aiohttp
+from botocore import exceptions as boto  # type: ignore[import-untyped]
+from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
+from tenacity import (
+    RetryError,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_exponential,
+    wait_random,
+)
+
+from restore.errors import ErrorCode, ItemError, StorageConfigError
+from restore.storage.access import printable
+
+ATTEMPTS = 15
+MAX_SECONDS = 100.0
+FIRST_WAIT, LONGEST_WAIT, JITTER = 0.2, 10.0, 1.0
+"""Seconds. 15 attempts wait 0.2, 0.4, 0.8, ... 10: longer than a minute in which a store is quite away."""
+
+PATIENCE, SLOWEST = 30.0, 100_000
+"""Seconds, and bytes a second: a body that comes more slowly is given up, however steadily it drips."""
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+T = TypeVar("T")
+
+
+class Answered(OSError):
+    """An answer of a store that no other OSError stands for; `code` is the store's own word."""
+
+    def __init__(self, path: str, status: int, code: str = "") -> None:
+        super().__init__(None, f"HTTP {status} {code}".rstrip(), path)
+        self.status, self.code = status, code
+
+
+class Refused(Answered, PermissionError):
+    """A store's answer that we may not."""
+
+
+# Credentials that the machine's role or session renews by itself, if not at once.
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
+_BUSY = frozenset({408, 409, 425, 429})  # 409: another conditional write to the same name is under way
+_ERRNO = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.EREMOTEIO})
+_NETWORK = (
+    TimeoutError,
+    ConnectionError,
+    aiohttp.ClientConnectionError,
+    aiohttp.ClientPayloadError,
+    boto.HTTPClientError,
+    boto.ConnectionError,
+    boto.IncompleteReadError,
+    ResponseParserError,  # a gateway's HTML error page instead of XML
+)
+_NO_CREDENTIALS = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.TokenRetrievalError,
+)
+
+
+def retrying(uri: str, call: Callable[[], T], attempts: int = ATTEMPTS) -> T:
+    """What `call` returns, tried again with growing waits while it fails in passing ways.
+
+    Raises:
+        ItemError: `storage_unavailable` when it still fails after `attempts` or `MAX_SECONDS`.
+        StorageConfigError: when there are no credentials to call with, or they stay expired.
+    """
+    retry = Retrying(
+        stop=stop_after_attempt(attempts) | stop_after_delay(MAX_SECONDS),
+        wait=wait_exponential(FIRST_WAIT, LONGEST_WAIT) + wait_random(0, JITTER),
+        retry=retry_if_exception(is_transient),
+    )
+    try:
+        return retry(call)
+    except RetryError as error:
+        last = error.last_attempt
+        reason = describe(last.exception())
+        if reason in _EXPIRED:
+            raise StorageConfigError(
+                f"{printable(uri)}: the credentials are no longer valid ({reason}); renew them and run again"
+            ) from last.exception()
+        raise ItemError(
+            ErrorCode.STORAGE_UNAVAILABLE,
+            f"{printable(uri)}: {reason}, {last.attempt_number} times; run again when the store is well",
+        ) from last.exception()
+    except _NO_CREDENTIALS as error:
+        raise StorageConfigError(
+            f"{printable(uri)}: no usable credentials ({type(error).__name__}); set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or a profile, or give the machines a role"
+        ) from error
+
+
+def patience(size: int) -> float:
+    """Seconds that a body of so many bytes may take."""
+    return PATIENCE + size / SLOWEST
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call may well succeed later."""
+    if isinstance(error, _NETWORK):
+        return not isinstance(error, ValueError)  # aiohttp.InvalidURL
+    status = http_status(error)
+    if status is not None:
+        return status in _BUSY or status >= 500 or describe(error) in _EXPIRED
+    return isinstance(error, OSError) and error.errno in _ERRNO
+
+
+def answered(path: str, status: int, code: str = "") -> OSError:
+    """The error for an HTTP status other than success."""
+    if status == 404:
+        return FileNotFoundError(errno.ENOENT, "the store says there is nothing", path)
+    return Refused(path, status, code) if status in {401, 403} else Answered(path, status, code)
+
+
+def http_status(error: BaseException | None) -> int | None:
+    """The HTTP status behind an error of s3fs, of aiohttp or `Answered`; None where there is none."""
+    response = _response(error)
+    status = (
+        response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if response
+        else getattr(error, "status", None)
+    )
+    return status if isinstance(status, int) else None
+
+
+def describe(error: BaseException | None) -> str:
+    """The store's own word for an error, without the text around it, which may hold hosts and paths."""
+    response = _response(error)
+    if response and response.get("Error", {}).get("Code"):
+        return str(response["Error"]["Code"])
+    if isinstance(error, Answered) and error.code:
+        return error.code
+    status = http_status(error)
+    return f"HTTP {status}" if status else type(error).__name__
+
+
+def cannot_serve(error: OSError) -> str:
+    """Why a store is of no use as an output, and the way out."""
+    if error.errno in FULL:
+        return f"{os.strerror(error.errno or 0).lower()}; make room or choose another output"
+    if isinstance(error, PermissionError):
+        return (
+            f"access denied ({describe(error)}); check the credentials and grant list, read, write and delete"
+        )
+    if isinstance(error, FileNotFoundError):
+        return "there is no such bucket or folder; create it or correct its name"
+    return f"cannot be used ({describe(error)}); choose another output"
+
+
+def _response(error: BaseException | None) -> dict[str, dict[str, object]] | None:
+    for candidate in (error, getattr(error, "__cause__", None)):
+        response = getattr(candidate, "response", None)
+        if isinstance(response, dict):
+            return response
+    return None

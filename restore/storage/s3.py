@@ -1,0 +1,145 @@
+"""Amazon S3 and the stores that speak its protocol, through s3fs by S3's own calls.
+
+No retries here but in listings, page by page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Literal, TypeVar
+
+from botocore.exceptions import ParamValidationError  # type: ignore[import-untyped]
+
+from restore.storage.local import Admit, Entry, Fetched
+from restore.storage.object_store import ObjectStore, Page, media_type, tag, unnameable
+from restore.storage.retry import PATIENCE, http_status, patience, retrying
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A multipart upload that was begun and not ended: its parts cost money and no listing shows them."""
+
+    path: str
+    upload_id: str
+    begun: datetime
+
+
+class S3Store(ObjectStore):
+    """Objects of S3. `fs` is s3fs's file system, told not to retry."""
+
+    scheme = "s3"
+
+    def __init__(self, fs: Any) -> None:
+        self._fs = fs
+
+    def get(self, path: str, admit: Admit) -> Fetched:
+        """Read one object; bytes and ETag come with one response."""
+        bucket, _, key = path.partition("/")
+        response = self._call("get_object", bucket, Key=key)
+        body = response["Body"]
+        try:
+            version, size = tag(response["ETag"]), response["ContentLength"]
+            admit(size, version)
+            return Fetched(self._within(patience(size), body.read()), version)
+        finally:
+            self._fs.loop.call_soon_threadsafe(body.close)
+
+    def version(self, path: str) -> str | None:
+        """The ETag of one object; None where there is none."""
+        bucket, _, key = path.partition("/")
+        try:
+            return tag(self._call("head_object", bucket, Key=key)["ETag"])
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if http_status(error) != 400:
+                raise
+        # An answer to HEAD has no body to say why, such as that a token has expired.
+        response = self._call("get_object", bucket, Key=key)
+        self._fs.loop.call_soon_threadsafe(response["Body"].close)
+        return tag(response["ETag"])
+
+    def create(self, path: str, data: bytes) -> None:
+        """Put one object unless its name is taken (If-None-Match), else FileExistsError.
+
+        Above 100 MB s3fs sends parts, and the last of several requests decides.
+        """
+        self._put(path, data, mode="create")
+
+    def replace(self, path: str, data: bytes) -> None:
+        """Put one object, replacing the one of that name."""
+        self._put(path, data, mode="overwrite")
+
+    def remove(self, path: str) -> None:
+        """Delete one object; S3 does not mind a missing one."""
+        bucket, _, key = path.partition("/")
+        self._call("delete_object", bucket, Key=key)
+
+    def page(self, bucket: str, prefix: str, delimiter: str, after: str | None) -> Page:
+        """One page of list_objects_v2."""
+        more = {"ContinuationToken": after} if after else {}
+        answer = self._call("list_objects_v2", bucket, Prefix=prefix, Delimiter=delimiter, **more)
+        return Page(
+            entries=[
+                Entry(item["Key"], item["Size"], tag(item["ETag"]), item["LastModified"].astimezone(UTC))
+                for item in answer.get("Contents", ())
+            ],
+            folders=[item["Prefix"] for item in answer.get("CommonPrefixes", ())],
+            next=answer["NextContinuationToken"] if answer.get("IsTruncated") else None,
+        )
+
+    def uploads(self, folder: str) -> Iterator[Upload]:
+        """Multipart uploads of keys below `folder` that were begun and not ended, page by page."""
+        bucket, _, key = folder.partition("/")
+        prefix = f"{key}/" if key else ""
+        more: dict[str, str] = {}
+        while True:
+            ask = partial(self._call, "list_multipart_uploads", bucket, Prefix=prefix, **more)
+            answer = retrying(f"s3://{folder}", ask)
+            for item in answer.get("Uploads", ()):
+                begun = item["Initiated"].astimezone(UTC)
+                yield Upload(item["Key"][len(prefix) :], item["UploadId"], begun)
+            if not answer.get("IsTruncated"):
+                return
+            more = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+
+    def abort(self, path: str, upload_id: str) -> None:
+        """Drop the parts of an unfinished upload; one that has ended since is fine."""
+        bucket, _, key = path.partition("/")
+        try:
+            self._call("abort_multipart_upload", bucket, Key=key, UploadId=upload_id)
+        except FileNotFoundError:
+            return
+
+    def _put(self, path: str, data: bytes, mode: Literal["create", "overwrite"]) -> None:
+        """Write, saying FileExistsError also for stores whose 412 does not name the failed condition."""
+        kind = {"ContentType": found} if (found := media_type(path)) else {}
+        try:
+            self._within(patience(len(data)), self._fs._pipe_file(path, data, mode=mode, **kind))
+        except ParamValidationError as error:
+            raise unnameable(path) from error
+        except OSError as error:
+            if http_status(error) == 412:
+                raise FileExistsError(errno.EEXIST, "name is taken", path) from error
+            raise
+
+    def _call(self, method: str, bucket: str, **parameters: str) -> Any:
+        try:
+            return self._within(PATIENCE, self._fs._call_s3(method, Bucket=bucket, **parameters))
+        except ParamValidationError as error:
+            raise unnameable(bucket) from error
+
+    def _within(self, seconds: float, work: Awaitable[T]) -> T:
+        """What `work` gives, or TimeoutError: sockets' own timeouts begin anew with every byte."""
+
+        async def bounded() -> T:
+            return await asyncio.wait_for(work, seconds)
+
+        return asyncio.run_coroutine_threadsafe(bounded(), self._fs.loop).result()

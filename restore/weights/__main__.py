@@ -1,0 +1,7 @@
+"""Command line of the weights cache."""
+
+import sys
+
+from restore.weights import main
+
+sys.exit(main())
