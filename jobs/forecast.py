@@ -13,9 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.run_spec import Order
+from jobs.run_spec import RunSpec
 from jobs.settings import Cards, cards
-from manifests.catalog.pace import painted_rows
+from manifests.catalog.history import recent_painted_rows
 from manifests.catalog.rows import committed_rows
 from restore.engines import Method, sizes_of
 from restore.engines.cost import MEASURED, RATES, window_tflop
@@ -27,23 +27,23 @@ FEWEST = 20
 """A run of fewer photos tells no rate: its first ones wait for imports and for caches."""
 
 
-def capacity(found: Estimate, order: Order) -> Iterator[str]:
+def capacity(found: Estimate, spec: RunSpec) -> Iterator[str]:
     """Lines for people."""
-    sized = [method for method in order.choice.methods if sizes_of(method) is not None]
+    sized = [method for method in spec.engines.methods if sizes_of(method) is not None]
     if sized:
-        past = painted_rows(committed_rows(order.store), sized)
-        asked = order.settings.gpu
+        past = recent_painted_rows(committed_rows(spec.store), sized)
+        asked = spec.settings.gpu
         yield from on_gpus(found, past, cards(asked) if asked else None)
     else:
-        past = painted_rows(committed_rows(order.store), CLASSICAL, never=("sdxl", "sd2"))
-        yield on_cores(found, past, _record(order, past))
+        past = recent_painted_rows(committed_rows(spec.store), CLASSICAL, never=("sdxl", "sd2"))
+        yield on_cores(found, past, _record(spec, past))
 
 
 def on_gpus(found: Estimate, past: pa.Table, asked: Cards | None) -> Iterator[str]:
     """GPU-hours and hours, by what this store has measured or by the table.
 
     Args:
-        past: rows as `manifests.pace.painted_rows` gives them.
+        past: rows as `manifests.pace.recent_painted_rows` gives them.
         asked: None tells of every card.
     """
     device, rate = _measured(past)
@@ -106,10 +106,10 @@ def on_cores(found: Estimate, past: pa.Table, record: dict[str, Any]) -> str:
     return f"{hours:.2g} CPU-hours{clock}; {told}"
 
 
-def _record(order: Order, past: pa.Table) -> dict[str, Any]:
+def _record(spec: RunSpec, past: pa.Table) -> dict[str, Any]:
     """The record of the run that the rows are of, if it had the same resources as this one would."""
     try:
-        record: dict[str, Any] = json.loads(order.store.read(f"runs/{past['run_id'][0]}.json"))
+        record: dict[str, Any] = json.loads(spec.store.read(f"runs/{past['run_id'][0]}.json"))
     except (FileNotFoundError, IndexError):  # killed before its end, or no such run
         return {}
-    return record if record["profile"] == order.profile.name else {}
+    return record if record["profile"] == spec.profile.name else {}

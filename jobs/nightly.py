@@ -21,18 +21,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.console import announce, foretell
+from jobs.console import print_estimate, print_plan
+from jobs.exit_codes import ALL_WELL, OTHER
 from jobs.notify import notify
-from jobs.run import ALL_WELL, OTHER, Run, Terms, stop_signals
-from jobs.run_spec import Order, read_order
+from jobs.run import Run, Terms, stop_signals
+from jobs.run_spec import RunSpec, load_run_spec
 from jobs.settings import NightlySettings, RestoreSettings, deadline
-from manifests.catalog import compact as upkeep
+from manifests.catalog import compact
+from manifests.catalog.gc import remove_pictures
 from manifests.catalog.rows import committed_rows
-from manifests.listing import Found, Listed, Sources, build
+from manifests.listing.build import Found, Listed, Sources, build
 from manifests.planning.removed import pruned_pictures, remember, removed, since
 from restore.cli import leave, parse
 from restore.errors import ItemError, SystemicError
-from restore.run.lease import take
+from restore.run.lease import acquire
 from restore.storage import OutStore, is_local, local_path
 
 log = logging.getLogger(__name__)
@@ -67,28 +69,28 @@ def night(settings: NightlySettings) -> dict[str, Any]:
     terms = Terms(deadline=deadline(settings, datetime.now().astimezone()), bears_failures=True)
     with tempfile.TemporaryDirectory(prefix="silverprint-night-") as folder:
         if settings.dry_run:
-            order, listed = listing(settings, Path(folder))
-            planned = order.plan()
-            announce(planned, order, order.events(None))
-            foretell(planned, order)
-            gone = _gone(order, listed, settings)
-            return {"exit_code": ALL_WELL, **listed, **gone.told(order)}
+            spec, listed = listing(settings, Path(folder))
+            planned = spec.plan()
+            print_plan(planned, spec, spec.events(None))
+            print_estimate(planned, spec)
+            gone = _gone(spec, listed, settings)
+            return {"exit_code": ALL_WELL, **listed, **gone.told(spec)}
         store = OutStore.open(settings.output)
         store.check()
-        with stop_signals() as stop, take(store) as lease:
-            order, listed = listing(settings, Path(folder))
-            gone = _gone(order, listed, settings)
+        with stop_signals() as stop, acquire(store) as lease:
+            spec, listed = listing(settings, Path(folder))
+            gone = _gone(spec, listed, settings)
             remember(store, gone.since)
-            record = Run(order, lease, stop, terms, gone.pruned).execute()
+            record = Run(spec, lease, stop, terms, gone.pruned).execute()
             if not stop.is_set():
                 if gone.pruned.num_rows:
                     old = pruned_pictures(gone.pruned, committed_rows(store))
-                    upkeep.remove_pictures(store, old, lease.check)
-                upkeep.compact(store, lease.check)
-            return {**record, **listed, **gone.told(order)}
+                    remove_pictures(store, old, lease.check)
+                compact.compact(store, lease.check)
+            return {**record, **listed, **gone.told(spec)}
 
 
-def listing(settings: NightlySettings, folder: Path) -> tuple[Order, dict[str, Any]]:
+def listing(settings: NightlySettings, folder: Path) -> tuple[RunSpec, dict[str, Any]]:
     """The order for all photos that the stores hold now, and what the listing met."""
     manifest = folder / "manifest.parquet"
     sources = Sources(
@@ -99,10 +101,10 @@ def listing(settings: NightlySettings, folder: Path) -> tuple[Order, dict[str, A
         exclude=(settings.output,),
     )
     listed = build(sources, str(manifest))
-    order = read_order(_restoring(settings, str(manifest)))
-    print(describe(listed, settings), file=order.people, flush=True)
+    spec = load_run_spec(_restoring(settings, str(manifest)))
+    print(describe(listed, settings), file=spec.console, flush=True)
     found = {name: value for name, value in dataclasses.asdict(listed).items() if name != "manifest"}
-    return order, {"images": settings.images, "listed": found}
+    return spec, {"images": settings.images, "listed": found}
 
 
 def describe(listed: Listed, settings: NightlySettings) -> str:
@@ -139,20 +141,20 @@ class Gone:
     since: pa.Table
     pruned: pa.Table
 
-    def told(self, order: Order) -> dict[str, Any]:
+    def told(self, spec: RunSpec) -> dict[str, Any]:
         """Said in any case, since nobody may have meant it to go; and for the summary."""
         count, first = self.since.num_rows, self.since["item_id"].slice(0, NAMED).to_pylist()
         if count:
             more = ", ..." if count > NAMED else ""
             pruned = self.pruned.num_rows
             fate = f"{pruned} of them are pruned" if pruned else "their pictures stay"
-            print(f"removed since: {count} photos ({', '.join(first)}{more}); {fate}", file=order.people)
+            print(f"removed since: {count} photos ({', '.join(first)}{more}); {fate}", file=spec.console)
         return {"removed": {"count": count, "first": first, "pruned": self.pruned.num_rows}}
 
 
-def _gone(order: Order, listed: dict[str, Any], settings: NightlySettings) -> Gone:
+def _gone(spec: RunSpec, listed: dict[str, Any], settings: NightlySettings) -> Gone:
     now = datetime.now(UTC)
-    items = since(order.store, removed(order.wanted, committed_rows(order.store)), now)
+    items = since(spec.store, removed(spec.wanted, committed_rows(spec.store)), now)
     long_enough = pc.less_equal(items["since"], pa.scalar(now - timedelta(hours=settings.grace)))
     # A listing without any photo is a wrong folder rather than an empty archive.
     prunes = settings.prune and listed["listed"]["photos"] > 0

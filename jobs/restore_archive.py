@@ -9,13 +9,14 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from jobs.console import announce, foretell
-from jobs.run import ALL_WELL, OTHER, Run, stop_signals
-from jobs.run_spec import read_order
+from jobs.console import print_estimate, print_plan
+from jobs.exit_codes import ALL_WELL, OTHER
+from jobs.run import Run, stop_signals
+from jobs.run_spec import load_run_spec
 from jobs.settings import RestoreSettings
 from restore.cli import leave, parse
 from restore.errors import ItemError, SystemicError
-from restore.run.lease import take
+from restore.run.lease import acquire
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,15 +34,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def restore(settings: RestoreSettings) -> int:
     """Plan what is to be done, then do it under the store's lease. Returns the exit code."""
-    order = read_order(settings)
+    spec = load_run_spec(settings)
     if settings.dry_run:
-        planned = order.plan()
-        announce(planned, order, order.events(None))
-        foretell(planned, order)
+        planned = spec.plan()
+        print_plan(planned, spec, spec.events(None))
+        print_estimate(planned, spec)
         return ALL_WELL
-    order.store.check()
-    with stop_signals() as stop, take(order.store) as lease:
-        return int(Run(order, lease, stop).execute()["exit_code"])
+    spec.store.check()
+    with stop_signals() as stop, acquire(spec.store) as lease:
+        return int(Run(spec, lease, stop).execute()["exit_code"])
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from jobs.console import announce, sum_up
-from jobs.run_spec import Order
+from jobs.console import print_plan, print_summary
+from jobs.exit_codes import ALL_WELL, OTHER, OUT_OF_TIME, SOME_FAILED, VERDICTS
+from jobs.run_spec import RunSpec
 from manifests.catalog.rows import Rows, committed_rows
 from manifests.planning.plan import Plan
 from manifests.planning.removed import removed_outcomes
@@ -28,19 +29,16 @@ from restore import identity
 from restore.errors import EngineError, LeaseHeld, StorageConfigError, SystemicError
 from restore.item import EXTRA_PREFIX
 from restore.pipeline import flow
-from restore.report import write_report
-from restore.report.thumbnail_store import Album
+from restore.report.thumbnail_store import ThumbnailStore
+from restore.report.writer import write_report
 from restore.run.lease import Lease
 from restore.run.ledger import Ledger, collect, write_plan, write_record
-from restore.run.metrics import Meters, RunMeters, metered
+from restore.run.metrics import MetricsRecorder, RunMeters, metered
 from restore.run.progress import Progress
 from restore.storage import OutStore
 
 log = logging.getLogger(__name__)
 
-ALL_WELL, OTHER, SOME_FAILED, BUDGET_SPENT = 0, 1, 3, 4
-VERDICTS = {ALL_WELL: "complete", OTHER: "stopped", SOME_FAILED: "some_failed", BUDGET_SPENT: "budget_spent"}
-OUT_OF_TIME = "out_of_time"
 
 DRAIN_SECONDS = 300.0
 """At most so long before its deadline a run begins no more photos, so that those begun can finish."""
@@ -70,48 +68,48 @@ class Run:
 
     def __init__(
         self,
-        order: Order,
+        spec: RunSpec,
         lease: Lease,
         stop: Event,
         terms: Terms | None = None,
         pruned: pa.Table | None = None,
     ) -> None:
-        self._order = order
+        self._spec = spec
         self._lease = lease
         self._stop = stop
         self._terms = terms or Terms()
         self._pruned = pruned
         self._began = datetime.now(UTC)
         self.run_id = f"{self._began:%Y%m%dT%H%M%SZ}-{lease.epoch:06d}"
-        self._events = order.events(self.run_id)
+        self._events = spec.events(self.run_id)
 
     def execute(self) -> dict[str, Any]:
         """Do what the plan says. Returns the run record, `exit_code` in it."""
-        order = self._order
-        planned = order.plan()
+        spec = self._spec
+        planned = spec.plan()
         extra = [name for name in planned.todo.schema.names if name.startswith(EXTRA_PREFIX)]
         ledger = Ledger(
-            order.store, self._lease, self.run_id, extra, order.settings.max_failed, events=self._events
+            spec.store, self._lease, self.run_id, extra, spec.settings.max_failed, events=self._events
         )
-        path = write_plan(order.store, self.run_id, planned.todo.path)
-        announce(planned, order, self._events)
-        with Album() as album:
+        path = write_plan(spec.store, self.run_id, planned.todo.path)
+        print_plan(planned, spec, self._events)
+        with ThumbnailStore() as album:
             verdict, code, message = self._guarded(planned, path, extra, ledger, album)
             album.close()
             record = self._summary(planned, ledger, verdict, code, message)
             record["report"] = report = self._report(ledger, album, record)
-        write_record(order.store, self.run_id, record)
+        write_record(spec.store, self.run_id, record)
         if message:
             self._events.stop(message)
         tally = ledger.tally
         self._events.end(verdict, code, tally.status, tally.codes, report)
-        sum_up(self.run_id, verdict, tally, message, order)
+        print_summary(self.run_id, verdict, tally, message, spec)
         if report:
-            print(f"report: {order.store.root}/{report}", file=order.people)
+            print(f"report: {spec.store.root}/{report}", file=spec.console)
         return record
 
     def _guarded(
-        self, planned: Plan, path: str, extra: list[str], ledger: Ledger, album: Album
+        self, planned: Plan, path: str, extra: list[str], ledger: Ledger, album: ThumbnailStore
     ) -> tuple[str, int, str]:
         """The verdict, the exit code and, where the run did not come to its end, why."""
         try:
@@ -147,7 +145,7 @@ class Run:
         """Commit rows that are told from earlier ones."""
         rows = outcomes(
             of,
-            committed_rows(self._order.store),
+            committed_rows(self._spec.store),
             run_id=self.run_id,
             started_at=self._began,
             software_version=version("silverprint"),
@@ -160,31 +158,33 @@ class Run:
         pruned = self._pruned.num_rows if self._pruned is not None else 0
         return planned.todo.num_rows + planned.reused.num_rows + pruned
 
-    def _paint(self, planned: Plan, path: str, extra: list[str], ledger: Ledger, album: Album) -> bool:
+    def _paint(
+        self, planned: Plan, path: str, extra: list[str], ledger: Ledger, album: ThumbnailStore
+    ) -> bool:
         """Rows to do, through the pipeline, as long as time allows. Returns whether it was left to."""
-        order, until = self._order, self._terms.admit_until(time.time())
-        with connected(order.store) as nodes:
+        spec, until = self._spec, self._terms.admit_until(time.time())
+        with connected(spec.store) as nodes:
             stream = flow.outcomes(
-                order.job(self.run_id), path, extra, order.choice, _pool(order, nodes), until
+                spec.job(self.run_id), path, extra, spec.engines, _pool(spec, nodes), until
             )
             total = self._total(planned)
-            meters = Meters(flow.instrument)
+            meters = MetricsRecorder(flow.instrument)
             seen = album.watch(metered(stream, meters))
             with (
                 Progress(total, events=self._events) as progress,
                 RunMeters(meters, ledger, self._lease, total),
             ):
-                outcomes = completed(seen, planned.todo, committed_rows(order.store))
+                outcomes = completed(seen, planned.todo, committed_rows(spec.store))
                 return collect(outcomes, ledger, progress.show, self._stop, self._terms.deadline)
 
-    def _report(self, ledger: Ledger, album: Album, record: Mapping[str, Any]) -> str | None:
+    def _report(self, ledger: Ledger, album: ThumbnailStore, record: Mapping[str, Any]) -> str | None:
         """The page of this run. None when it did nothing, when it was told to stop and has no time for
         pages, or when the page could not be written: rows are the truth, a page is only shown.
         """
         if not ledger.parts or self._stop.is_set():
             return None
         try:
-            return write_report(self._order.store, self.run_id, ledger.parts, album, record)
+            return write_report(self._spec.store, self.run_id, ledger.parts, album, record)
         except Exception:
             log.warning("no report was written; rows and pictures are whole", exc_info=True)
             return None
@@ -193,7 +193,7 @@ class Run:
         self, planned: Plan, ledger: Ledger, verdict: str, code: int, message: str
     ) -> dict[str, Any]:
         """The run record but for its report."""
-        order = self._order
+        spec = self._spec
         ended = datetime.now(UTC)
         return {
             "run_id": self.run_id,
@@ -201,8 +201,8 @@ class Run:
             "verdict": verdict,
             "exit_code": code,
             "message": message,
-            "manifest": order.settings.manifest,
-            "profile": order.profile.name,
+            "manifest": spec.settings.manifest,
+            "profile": spec.profile.name,
             "planned": planned.todo.num_rows,
             "reasons": dict(planned.counts),
             "status": dict(ledger.tally.status),
@@ -210,9 +210,9 @@ class Run:
             "committed": ledger.committed,
             "parts": ledger.parts,
             "photos_per_second": ledger.tally.rate,
-            "recipe": order.recipe.model_dump(),
-            "recipe_hash": identity.recipe_hash(order.recipe),
-            "engine_hashes": dict(order.choice.hashes),
+            "recipe": spec.recipe.model_dump(),
+            "recipe_hash": identity.recipe_hash(spec.recipe),
+            "engine_hashes": dict(spec.engines.hashes),
             "pipeline_version": identity.PIPELINE_VERSION,
             "versions": {name: version(name) for name in ("silverprint", "ray", "pyarrow", "pyvips")},
             "started_at": self._began.isoformat(),
@@ -253,8 +253,8 @@ def connected(store: OutStore) -> Iterator[flow.Cluster]:
         ray.shutdown()
 
 
-def _pool(order: Order, nodes: flow.Cluster) -> flow.Pool:
-    profile = order.profile
+def _pool(spec: RunSpec, nodes: flow.Cluster) -> flow.Pool:
+    profile = spec.profile
     actors = profile.actors(nodes.cpus, nodes.gpus)
     if actors < 1:
         raise EngineError(
@@ -266,5 +266,5 @@ def _pool(order: Order, nodes: flow.Cluster) -> flow.Pool:
         cpus=profile.cpus_per_actor,
         gpus=profile.gpus_per_actor,
         photos_per_block=profile.photos_per_block,
-        photo_seconds=order.settings.photo_timeout,
+        photo_seconds=spec.settings.photo_timeout,
     )

@@ -11,27 +11,27 @@ from cluster.profiles import PROFILES, Profile
 from jobs.settings import RestoreSettings
 from manifests.catalog.rows import committed_rows
 from manifests.planning.plan import Plan, named_engines, plan
-from manifests.query.spool import Spooled
+from manifests.query.spool import SpooledTable
 from manifests.reading.schema import fill_versions, input_policy, read_manifest
 from restore import identity
 from restore.engines import EngineConfig
-from restore.engines.selection import Choice, choose
-from restore.photo import Job
-from restore.photo.memory_gate import Room
+from restore.engines.selection import EngineSelection, select_engines
+from restore.photo.memory_gate import MemoryGate
+from restore.photo.state import Job
 from restore.recipe import Recipe, read_recipe
 from restore.run.events import Events
 from restore.storage import AccessPolicy, OutStore
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunSpec:
     """The settings, read and understood: all that a run needs before it touches the store."""
 
     settings: RestoreSettings
     recipe: Recipe
     profile: Profile
-    choice: Choice
-    wanted: Spooled
+    engines: EngineSelection
+    wanted: SpooledTable
     access: AccessPolicy
     store: OutStore
 
@@ -41,7 +41,7 @@ class Order:
             self.wanted,
             committed_rows(self.store),
             recipe_hash=identity.recipe_hash(self.recipe),
-            engine_hashes=self.choice.hashes,
+            engine_hashes=self.engines.hashes,
             engine=self.recipe.engine,
             retry_failed=self.settings.retry_failed,
             copy_unmasked=self.settings.copy_unmasked,
@@ -53,7 +53,7 @@ class Order:
         return Events(run_id, sys.stdout if self.settings.log == "json" else None)
 
     @property
-    def people(self) -> TextIO:
+    def console(self) -> TextIO:
         """Where lines for people go: not among the events."""
         return sys.stderr if self.settings.log == "json" else sys.stdout
 
@@ -63,19 +63,19 @@ class Order:
             run_id=run_id,
             recipe=self.recipe,
             auto=self.profile.auto,
-            engine_hashes=self.choice.hashes,
-            models=self.choice.rows(),
+            engine_hashes=self.engines.hashes,
+            models=self.engines.rows(),
             store=self.store,
             access=self.access,
             software_version=version("silverprint"),
             device=self.profile.device,
             max_megapixels=self.settings.max_megapixels,
-            room=Room(_bytes(self.settings.node_memory)),
+            memory_gate=MemoryGate(_bytes(self.settings.node_memory)),
             copy_unmasked=self.settings.copy_unmasked,
         )
 
 
-def read_order(settings: RestoreSettings) -> Order:
+def load_run_spec(settings: RestoreSettings) -> RunSpec:
     """Read recipe and manifest.
 
     Raises:
@@ -85,11 +85,11 @@ def read_order(settings: RestoreSettings) -> Order:
     recipe = read_recipe(settings.recipe, settings.set)
     access = input_policy(settings.manifest, settings.allow_root, settings.allow_http)
     wanted = fill_versions(read_manifest(settings.manifest), access)
-    return Order(
+    return RunSpec(
         settings=settings,
         recipe=recipe,
         profile=profile,
-        choice=_choice(settings, profile, recipe, named_engines(wanted)),
+        engines=_select_engines(settings, profile, recipe, named_engines(wanted)),
         wanted=wanted,
         access=access,
         store=OutStore.open(settings.output),
@@ -100,7 +100,9 @@ def _bytes(gibibytes: float | None) -> int | None:
     return None if gibibytes is None else int(gibibytes * 2**30)
 
 
-def _choice(settings: RestoreSettings, profile: Profile, recipe: Recipe, named: set[str]) -> Choice:
+def _select_engines(
+    settings: RestoreSettings, profile: Profile, recipe: Recipe, named: set[str]
+) -> EngineSelection:
     """The engines that the recipe and any row of the manifest ask for."""
     config = EngineConfig(
         device=profile.device,
@@ -109,4 +111,4 @@ def _choice(settings: RestoreSettings, profile: Profile, recipe: Recipe, named: 
         compile=recipe.compile,
         batch=settings.batch_size or profile.batch_size,
     )
-    return choose(named, profile.auto, recipe, config)
+    return select_engines(named, profile.auto, recipe, config)

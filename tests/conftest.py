@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests import servers
-from tests.servers import free_port, wait_for
+from tests.support import servers
+from tests.support.servers import free_port, wait_for
 
 REGION = "us-east-1"
 
@@ -84,7 +84,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Tiny random checkpoints of all diffusion models, made once."""
     import torch
 
-    from tests.tiny_checkpoints import make_checkpoints
+    from tests.support.tiny_checkpoints import make_checkpoints
 
     torch.set_num_threads(1)
     return make_checkpoints(tmp_path_factory.mktemp("checkpoints"))

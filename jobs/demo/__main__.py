@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from jobs import restore_archive
-from jobs.demo.contact_sheet import Panel, contact_sheet
 from jobs.demo.archive import make_archive
-from jobs.run import SOME_FAILED
+from jobs.demo.contact_sheet import Panel, contact_sheet
+from jobs.exit_codes import SOME_FAILED
 from manifests.catalog.rows import committed_rows, last_outcomes
 from restore.imaging import codec
 from restore.storage import OutStore

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from manifests.query import sql
-from manifests.query.spool import Spooled, register
+from manifests.query.spool import SpooledTable, register
 from restore.errors import StorageConfigError
 from restore.item import EXTRA_PREFIX
 from restore.outcome import OUTCOME_SCHEMA, REMOVED, outcome_schema
 from restore.storage import OutStore
 
-Rows: TypeAlias = pa.Table | ds.Dataset | Spooled
+Rows: TypeAlias = pa.Table | ds.Dataset | SpooledTable
 """Rows in memory, or rows that are read from storage each time they are scanned."""
 
 SUCCESS = ("restored", "copied")

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from restore.errors import ErrorCode, ItemError
-from restore.imaging.codec import Header, read_header
-from restore.imaging.metadata import exif, png
-from restore.imaging.metadata import sniff as signature
-from restore.storage import fetch, part, versions
+from restore.imaging.codec import read_header
+from restore.imaging.metadata import exif, png, sniff
+from restore.imaging.picture import Header
+from restore.storage import fetch, versions
+from restore.storage.inputs import read_range
 
 PROBES = 8
 """Photos read at the same time."""
@@ -73,8 +74,8 @@ def _glimpsed(uri: str, version: str, size: int) -> Header | None:
     if not START < size <= MAX_BYTES or versions([uri])[uri] != version:
         return None
     try:
-        start = part(uri, 0, START)
-        form = signature.accepted_format(start)
+        start = read_range(uri, 0, START)
+        form = sniff.accepted_format(start)
         if form == "webp":
             return None
         if form == "png":
@@ -83,7 +84,7 @@ def _glimpsed(uri: str, version: str, size: int) -> Header | None:
         file[: len(start)] = start
         if form == "tiff":
             low = max(exif.first_directory(start)[1] - AROUND, 0)
-            directory = part(uri, low, low + 2 * AROUND)
+            directory = read_range(uri, low, low + 2 * AROUND)
             file[low : low + len(directory)] = directory
         return read_header(bytes(file))
     except (ItemError, OSError, ValueError):

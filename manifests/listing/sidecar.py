@@ -12,7 +12,7 @@ from manifests.reading.formats import FAULTS_LISTED, Chunk, Faults, read_chunks
 from manifests.reading.schema import plain, resolved, unknown_column
 from restore.item import EXTRA_PREFIX
 from restore.recipe import override_kinds
-from restore.storage.access import resolve
+from restore.storage.uris import resolve
 
 KNOWN = ("item_id", "priority", "reference")
 LISTED = ("image", "mask", "image_version", "mask_version")

@@ -12,11 +12,11 @@ from manifests.catalog.rows import Rows
 from manifests.planning.plan import FIRST, Plan
 from manifests.planning.removed import removed
 from manifests.query import sql
-from manifests.query.spool import Spooled, register, spool
+from manifests.query.spool import SpooledTable, register, spool
 from manifests.reading.schema import Manifest
 from restore.errors import ManifestError
 from restore.storage import OutStore
-from restore.storage.access import printable, resolve
+from restore.storage.uris import redact, resolve
 
 REMOVED, UNCHANGED = "removed", "unchanged"
 
@@ -33,7 +33,7 @@ class Changes:
 
     counts: Mapping[str, int]
     first: Mapping[str, Sequence[str]]
-    todo: Spooled
+    todo: SpooledTable
 
     def text(self) -> str:
         """For people: a line per reason."""
@@ -112,7 +112,7 @@ def write_todo(changes: Changes, manifest: Manifest, wanted: Rows, uri: str) -> 
         ManifestError: when `uri` does not name a Parquet file.
     """
     if not uri.endswith(".parquet"):
-        raise ManifestError(f"--out {printable(uri)}: name it .parquet")
+        raise ManifestError(f"--out {redact(uri)}: name it .parquet")
     given = ("item_id", "image", "image_version", "mask", "mask_version", "reference")
     columns = {name: sql.name(name) for name in (*given, *manifest.extra)}
     columns |= {name: _override(name) for name in manifest.overrides}

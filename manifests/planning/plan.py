@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from manifests.catalog.rows import SHOWS, SUCCESS, Rows
 from manifests.query import sql
-from manifests.query.spool import Spooled, register, spool
+from manifests.query.spool import SpooledTable, register, spool
 from restore.errors import ErrorCode
 from restore.identity import PIPELINE_VERSION
 from restore.item import EXTRA_PREFIX, PLAN_SCHEMA
@@ -47,8 +47,8 @@ class Plan:
         first: for each reason but `done`, the ids of its first rows in the manifest.
     """
 
-    todo: Spooled
-    reused: Spooled
+    todo: SpooledTable
+    reused: SpooledTable
     counts: Mapping[str, int]
     first: Mapping[str, Sequence[str]]
 
@@ -245,7 +245,7 @@ FORMER = """
 """
 
 
-def _todo(con: duckdb.DuckDBPyConnection, extra: list[str], limit: int | None) -> Spooled:
+def _todo(con: duckdb.DuckDBPyConnection, extra: list[str], limit: int | None) -> SpooledTable:
     schema = _plan_schema(extra)
     query = f"""
         SELECT {sql.names(schema.names)}
@@ -256,7 +256,7 @@ def _todo(con: duckdb.DuckDBPyConnection, extra: list[str], limit: int | None) -
     return spool(con, query, schema)
 
 
-def _reused(con: duckdb.DuckDBPyConnection, extra: list[str]) -> Spooled:
+def _reused(con: duckdb.DuckDBPyConnection, extra: list[str]) -> SpooledTable:
     schema = _plan_schema(extra).append(pa.field("reused_from", pa.string(), nullable=False))
     query = f"""
         SELECT {sql.names(schema.names)}
@@ -270,7 +270,7 @@ def _plan_schema(extra: list[str]) -> pa.Schema:
     return pa.schema([*PLAN_SCHEMA, *(pa.field(name, pa.string()) for name in extra)])
 
 
-def _counts(con: duckdb.DuckDBPyConnection, todo: Spooled) -> dict[str, int]:
+def _counts(con: duckdb.DuckDBPyConnection, todo: SpooledTable) -> dict[str, int]:
     register(con, "todo", todo)
     counted = con.sql(f"""
         SELECT reason, count(*) FROM todo GROUP BY reason

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from manifests.catalog.rows import Rows
 from manifests.query import sql
-from manifests.query.spool import Spooled, register
+from manifests.query.spool import SpooledTable, register
 from restore.errors import StorageConfigError
 from restore.item import EXTRA_PREFIX
 from restore.outcome import OUTCOME_SCHEMA, SET_AT_COMMIT, TOUCHED
@@ -72,7 +72,7 @@ def _either(column: str, newer: str, own: Collection[str]) -> str:
     return f"{table}.{sql.name(column)} AS {sql.name(column)}"
 
 
-def completed(stream: Iterable[pa.Table], todo: Spooled, committed: Rows) -> Iterator[pa.Table]:
+def completed(stream: Iterable[pa.Table], todo: SpooledTable, committed: Rows) -> Iterator[pa.Table]:
     """A run's stream of outcomes, those of touched photos filled in from the rows that they point at.
 
     Args:
@@ -95,7 +95,7 @@ def completed(stream: Iterable[pa.Table], todo: Spooled, committed: Rows) -> Ite
             yield pa.concat_tables([outcomes.filter(pc.invert(is_touched)), told])
 
 
-def _keep_formers(con: duckdb.DuckDBPyConnection, todo: Spooled, committed: Rows) -> None:
+def _keep_formers(con: duckdb.DuckDBPyConnection, todo: SpooledTable, committed: Rows) -> None:
     """One look at the committed rows for all photos: a look for each would take the night."""
     register(con, "todo", todo)
     register(con, "committed", committed)

@@ -26,7 +26,7 @@ READ_AHEAD = {"batch_size": 16_384, "batch_readahead": 4, "fragment_readahead": 
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class Spooled:
+class SpooledTable:
     """Rows in a Parquet file of their own, which goes when nobody holds them any more."""
 
     path: Path
@@ -50,7 +50,7 @@ class Spooled:
         return ds.dataset(self.path, self.schema).take(pa.array(numbers, pa.int64()))
 
 
-def spool(con: duckdb.DuckDBPyConnection, query: str, schema: pa.Schema) -> Spooled:
+def spool(con: duckdb.DuckDBPyConnection, query: str, schema: pa.Schema) -> SpooledTable:
     """The rows of a query with the schema's columns, a row group in memory at a time."""
     descriptor, name = tempfile.mkstemp(prefix="silverprint-rows-", suffix=".parquet")
     os.close(descriptor)
@@ -63,12 +63,12 @@ def spool(con: duckdb.DuckDBPyConnection, query: str, schema: pa.Schema) -> Spoo
     except BaseException:
         Path(name).unlink()
         raise
-    return Spooled(Path(name), schema, rows)
+    return SpooledTable(Path(name), schema, rows)
 
 
-def register(con: duckdb.DuckDBPyConnection, view: str, rows: pa.Table | ds.Dataset | Spooled) -> None:
+def register(con: duckdb.DuckDBPyConnection, view: str, rows: pa.Table | ds.Dataset | SpooledTable) -> None:
     """Make rows known to queries under the name `view`. Those of a dataset are read as they are asked for."""
-    if isinstance(rows, Spooled):  # its own reader takes half of Arrow's memory, and is faster
+    if isinstance(rows, SpooledTable):  # its own reader takes half of Arrow's memory, and is faster
         con.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS FROM read_parquet({sql.text(str(rows.path))})")
     else:
         con.register(view, _Scanned(rows) if isinstance(rows, ds.Dataset) else rows)

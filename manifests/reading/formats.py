@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 
 from restore.errors import ManifestError
 from restore.storage import open_input
-from restore.storage.access import never_allowed, printable
+from restore.storage.access import forbidden_reason
+from restore.storage.uris import redact
 
 CHUNK_ROWS = 100_000
 FAULTS_LISTED = 100
@@ -58,7 +59,7 @@ class Faults:
         if self.total > len(shown):
             lines.append(f"and {self.total - len(shown)} more")
         count = "1 fault" if self.total == 1 else f"{self.total} faults"
-        return ManifestError(f"{printable(uri)}: {count}\n  " + "\n  ".join(lines))
+        return ManifestError(f"{redact(uri)}: {count}\n  " + "\n  ".join(lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,12 @@ def read_chunks(uri: str) -> tuple[Iterator[Chunk], Faults]:
         ManifestError: no such file, an extension that is not known, or a URI that is never read.
         StorageConfigError: the store does not let us read it.
     """
-    reason = never_allowed(uri)
+    reason = forbidden_reason(uri)
     if reason:
-        raise ManifestError(f"{printable(uri)}: {reason}")
+        raise ManifestError(f"{redact(uri)}: {reason}")
     extension = Path(uri).suffix.lower()
     if extension not in _READERS:
-        raise ManifestError(f"{printable(uri)}: not a manifest; name it {', '.join(_READERS)}")
+        raise ManifestError(f"{redact(uri)}: not a manifest; name it {', '.join(_READERS)}")
     unit, reader = _READERS[extension]
     faults = Faults(unit)
     return reader(_opened(uri), faults), faults
@@ -94,9 +95,9 @@ def _opened(uri: str) -> BinaryIO:
     try:
         return open_input(uri)
     except FileNotFoundError:
-        raise ManifestError(f"{printable(uri)}: no such file; correct --manifest") from None
+        raise ManifestError(f"{redact(uri)}: no such file; correct --manifest") from None
     except OSError as error:
-        raise ManifestError(f"{printable(uri)}: cannot be opened: {error}") from None
+        raise ManifestError(f"{redact(uri)}: cannot be opened: {error}") from None
 
 
 def _csv_chunks(source: BinaryIO, faults: Faults) -> Iterator[Chunk]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.query import sql
-from manifests.query.spool import Spooled, spool
+from manifests.query.spool import SpooledTable, spool
 from manifests.reading.formats import Chunk, Faults, read_chunks
 from manifests.reading.rules import REQUIRED, check_rows
 from restore.errors import ItemError
@@ -20,7 +20,8 @@ from restore.identity import canonical
 from restore.item import EXTRA_PREFIX
 from restore.recipe import FIXED_AT_LOAD, Kind, override_kinds
 from restore.storage import is_local, local_path, versions
-from restore.storage.access import SIGNED_QUERY, AccessPolicy, printable, resolve
+from restore.storage.access import AccessPolicy
+from restore.storage.uris import SIGNED_QUERY, redact, resolve
 
 OPTIONAL = ("mask", "image_version", "mask_version", "reference")
 URIS = ("image", "mask", "reference")
@@ -93,7 +94,7 @@ def input_policy(manifest: str, allow_root: Sequence[str], allow_http: bool) -> 
     return AccessPolicy(roots, allow_http)
 
 
-def fill_versions(manifest: Manifest, policy: AccessPolicy) -> Spooled:
+def fill_versions(manifest: Manifest, policy: AccessPolicy) -> SpooledTable:
     """The manifest's rows with the store's present version wherever none was given.
 
     Adds `image_pinned` and `mask_pinned`: whether the version came with the manifest. An object that
@@ -254,9 +255,9 @@ def _odd_uris(con: duckdb.DuckDBPyConnection, columns: list[str], base: str) -> 
 def resolved(uri: str, base: str) -> str:
     """Absolute, and without the secrets that no plan or row may show; the access rules refuse it still."""
     try:
-        return resolve(printable(uri), base)
+        return resolve(redact(uri), base)
     except ItemError:
-        return printable(uri)  # its row fails when its turn comes, by the access rules
+        return redact(uri)  # its row fails when its turn comes, by the access rules
 
 
 def _absolute(uri: str, folder: str) -> str:

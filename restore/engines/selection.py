@@ -9,18 +9,18 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
-from restore import identity, weights
+from restore import identity
 from restore.engines import ROLES, EngineConfig, Method, sizes_of
 from restore.errors import EngineError
 from restore.photo.routing import THIN
 from restore.recipe import Models, Recipe, Role
-from restore.weights import Weights
+from restore.weights.cache import Weights, ensure
 
 CLASSICAL: tuple[Method, ...] = ("telea", "ns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class EngineSelection:
     """The engines of a run: plain data, so that it travels to the actors.
 
     Attributes:
@@ -50,7 +50,7 @@ class Choice:
         Raises:
             EngineError: when weights are missing here, or are others than the driver's.
         """
-        here = weights.ensure(self.weights, self.models)
+        here = ensure(self.weights, self.models)
         other = [role for role, found in here.items() if found.digest != self.weights[role].digest]
         if other:
             raise EngineError(
@@ -60,7 +60,9 @@ class Choice:
         return {role: found.directory for role, found in here.items()}
 
 
-def choose(names: Collection[str], auto: Method, recipe: Recipe, config: EngineConfig) -> Choice:
+def select_engines(
+    names: Collection[str], auto: Method, recipe: Recipe, config: EngineConfig
+) -> EngineSelection:
     """The engines for all `names` that rows give, and for the recipe's own.
 
     Args:
@@ -75,12 +77,12 @@ def choose(names: Collection[str], auto: Method, recipe: Recipe, config: EngineC
     if "auto" in asked:
         methods |= {auto} if sizes_of(auto) is None else {THIN, auto}
     roles = sorted({role for method in methods for role in ROLES.get(method, ())})
-    found = weights.ensure(roles, recipe.models)
+    found = ensure(roles, recipe.models)
     hashes = {str(method): _hash(method, found, recipe) for method in methods.union(CLASSICAL)}
     if "auto" in asked:
         one, other = hashes[THIN], hashes[auto]
         hashes["auto"] = other if sizes_of(auto) is None else identity.auto_hash(one, other)
-    return Choice(
+    return EngineSelection(
         methods=tuple(sorted(methods)), models=recipe.models, weights=found, config=config, hashes=hashes
     )
 

@@ -10,19 +10,19 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyvips
 from PIL import ImageCms
 
 from restore.errors import ErrorCode, ItemError
-from restore.imaging import metadata as containers
+from restore.imaging import metadata
 from restore.imaging import pixels as samples
-from restore.imaging.metadata import exif
-from restore.imaging.metadata import sniff as signature
-from restore.imaging.metadata.record import Format, Surroundings
+from restore.imaging.metadata import exif, sniff
+from restore.imaging.metadata.record import Format, Metadata
+from restore.imaging.picture import Encoded, Header, Picture
 from restore.imaging.pixels import Mode, Pixels
 from restore.recipe import OutputFormat
 
@@ -51,98 +51,11 @@ for _name in ("Jpeg", "Png", "Tiff", "Webp"):
 _ACCEPTED = "accepted are JPEG, PNG, TIFF and WebP of one picture, gray, RGB or CMYK, 8 or 16 bits"
 _EXTENSIONS: Mapping[Format, str] = {"jpeg": "jpg", "png": "png", "tiff": "tif", "webp": "webp"}
 _LONGEST_SIDE: Mapping[Format, int] = {"jpeg": 65535, "webp": 16383, "png": 2**31 - 1, "tiff": 2**31 - 1}
-_CHANNELS: Mapping[Mode, int] = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}
 _ALPHA: tuple[Mode, ...] = ("LA", "RGBA")
 _SMALL_PROFILE = 4096  # bytes; the usual matrix profiles have 500 to 3200
 # LZW and deflate may grow noise by half; beyond this the offsets of classic TIFF could run over.
 _BIG_TIFF = 2 << 30
 _STRIP = 256  # rows; a tile's height in libvips' own TIFFs, so that no tile is read twice
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Picture:
-    """A decoded photo.
-
-    Attributes:
-        pixels: `(H, W)` for L, else `(H, W, C)`; uint8 or uint16 over their full range, upright,
-            C-contiguous, read-only. CMYK: 0 is no ink.
-        format: of the file it came from.
-        lossless: whether that file's compression kept every sample.
-        orientation: EXIF orientation as stored, 1 to 8; `pixels` and the metadata are upright already.
-        icc: ICC profile.
-        exif: TIFF structure without JPEG's "Exif" marker; Orientation 1, no thumbnail.
-        xmp: XMP packet, its tiff:Orientation 1.
-        iptc: IPTC-IIM records.
-        dpi: horizontal and vertical, upright.
-        dropped: what reading lost, by name.
-    """
-
-    pixels: Pixels
-    mode: Mode
-    format: Format
-    lossless: bool
-    orientation: int = 1
-    icc: bytes | None = None
-    exif: bytes | None = None
-    xmp: bytes | None = None
-    iptc: bytes | None = None
-    dpi: tuple[float, float] | None = None
-    dropped: tuple[str, ...] = ()
-
-    @property
-    def bit_depth(self) -> int:
-        """Bits of one sample, 8 or 16."""
-        return 8 * self.pixels.dtype.itemsize
-
-    @property
-    def width(self) -> int:
-        """Pixels across, upright."""
-        return int(self.pixels.shape[1])
-
-    @property
-    def height(self) -> int:
-        """Pixels down, upright."""
-        return int(self.pixels.shape[0])
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a file says of its picture before any pixel is decoded.
-
-    `width` and `height` are upright. `mode` is that of the stored colours: a palette of grays, which
-    decodes to L, says RGB here. `whole`: the decoder holds all of the picture, as for a progressive JPEG.
-    """
-
-    format: Format
-    width: int
-    height: int
-    bit_depth: int
-    mode: Mode
-    orientation: int
-    pages: int
-    whole: bool = False
-
-    @property
-    def bytes(self) -> int:
-        """What the decoded samples take."""
-        return self.width * self.height * _CHANNELS[self.mode] * self.bit_depth // 8
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """An encoded picture.
-
-    Attributes:
-        extension: without the dot.
-        proof: "exact" when `data` decodes to the very pixels that were given, else "lossy".
-        dropped: all that source and output differ in besides pixels: the picture's own `dropped`,
-            then what this format cannot hold.
-    """
-
-    data: bytes
-    extension: str
-    proof: Literal["exact", "lossy"]
-    dropped: tuple[str, ...]
 
 
 def read_header(data: bytes, *, max_megapixels: float = math.inf) -> Header:
@@ -204,10 +117,10 @@ def strips(data: bytes, *, max_megapixels: float = 400) -> Iterator[tuple[slice,
         raise _unreadable(header.format, _first_line(error)) from None
 
 
-def _open(data: bytes, max_megapixels: float = math.inf) -> tuple[Any, Header, Surroundings]:
+def _open(data: bytes, max_megapixels: float = math.inf) -> tuple[Any, Header, Metadata]:
     form = _recognised(data)
     try:
-        around = containers.read(data, form)
+        around = metadata.read(data, form)
         if around.found:
             raise _unsupported(f"found {around.found}")
         _check_size(around.size, max_megapixels)
@@ -237,10 +150,10 @@ def _check_size(size: tuple[int, int] | None, max_megapixels: float) -> None:
 
 
 def _recognised(data: bytes) -> Format:
-    form = signature.accepted_format(data)
+    form = sniff.accepted_format(data)
     if form is not None:
         return form
-    refused = signature.refused_format(data)
+    refused = sniff.refused_format(data)
     if refused is not None:
         raise _unsupported(f"found {refused}")
     raise ItemError(
@@ -256,7 +169,7 @@ def _load(data: bytes, form: Format, fail_on: str = "warning") -> Any:
     the decoders warn of odd metadata just as loudly, so they are shown none.
     """
     loader: Callable[..., Any] = getattr(pyvips.Image, f"{form}load_buffer")
-    return loader(containers.bare(data, form), access="sequential", fail_on=fail_on)
+    return loader(metadata.bare(data, form), access="sequential", fail_on=fail_on)
 
 
 def _samples(image: Any) -> tuple[int, Mode]:
@@ -275,14 +188,14 @@ def _samples(image: Any) -> tuple[int, Mode]:
     return depth, mode
 
 
-def _noted(around: Surroundings, image: Any) -> Surroundings:
+def _noted(around: Metadata, image: Any) -> Metadata:
     """`around`, with the name of a storage form that the decoded picture no longer has."""
     bits = image.get("bits-per-sample") if image.get_typeof("bits-per-sample") else 8
     form = ("palette",) if around.palette else (f"{bits}-bit",) if bits < 8 else ()
     return replace(around, dropped=(*form, *around.dropped))
 
 
-def _with_sound_icc(around: Surroundings) -> Surroundings:
+def _with_sound_icc(around: Metadata) -> Metadata:
     if around.icc is None:
         return around
     try:
@@ -346,9 +259,9 @@ def encode(
     if odd:  # PNG forbids the profile of another colour space, and readers warn of it
         around = replace(around, icc=None)
     plain, alpha = data, fitted.mode in _ALPHA
-    data, homeless = containers.embed(plain, form, around, alpha)
+    data, homeless = metadata.embed(plain, form, around, alpha)
     if "xmp" in homeless and least_xmp:
-        data, _ = containers.embed(plain, form, replace(around, xmp=least_xmp), alpha)
+        data, _ = metadata.embed(plain, form, replace(around, xmp=least_xmp), alpha)
     dropped = tuple(dict.fromkeys((*picture.dropped, *changed, *odd, *homeless)))
     return Encoded(data, _EXTENSIONS[form], "exact" if lossless and not changed else "lossy", dropped)
 
@@ -454,9 +367,9 @@ def _vips(picture: Picture) -> Any:
     return pyvips.Image.new_from_array(pixels, interpretation=interpretation)
 
 
-def _surroundings(picture: Picture) -> Surroundings:
+def _surroundings(picture: Picture) -> Metadata:
     block = exif.resized(picture.exif, picture.width, picture.height) if picture.exif else None
-    return Surroundings(icc=picture.icc, exif=block, xmp=picture.xmp, iptc=picture.iptc, dpi=picture.dpi)
+    return Metadata(icc=picture.icc, exif=block, xmp=picture.xmp, iptc=picture.iptc, dpi=picture.dpi)
 
 
 def _unsupported(found: str) -> ItemError:

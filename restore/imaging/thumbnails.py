@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.imaging import codec
-from restore.imaging.codec import Picture, Pixels
+from restore.imaging.codec import Pixels
+from restore.imaging.picture import Picture
 
 LONG_SIDE = 480  # px
 QUALITY = 80

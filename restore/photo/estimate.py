@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from restore.engines import Method, sizes_of
 from restore.engines.cost import window_tflop
 from restore.item import Item
-from restore.photo import Job, Prepared, prepare
+from restore.photo.prepare import prepare
+from restore.photo.state import Job, Prepared
 from restore.storage import OutStore
 
 SAMPLE = 12
@@ -67,7 +68,7 @@ def estimate(some: Sequence[Item], photos: int, job: Job) -> Estimate:
 
 def work(photo: Prepared) -> Iterator[tuple[Method, float]]:
     """Of each of a photo's windows the engine that paints it, and the TFLOP that takes: 0 without a GPU."""
-    for place, task in zip(photo.places, photo.tasks, strict=True):
+    for place, task in zip(photo.placements, photo.tasks, strict=True):
         size = (place.window.paint_width, place.window.paint_height)
         sized = sizes_of(task.method) is not None
         yield task.method, window_tflop(size, photo.recipe, task.method) if sized else 0.0

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from restore.photo import watchdog as timer
+from restore.photo import watchdog
 
 UNIT = 32 * 2**20
 """Bytes of memory that one locked byte stands for."""
@@ -34,7 +34,7 @@ _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class MemoryGate:
     """The memory of one node that its large photos may take together.
 
     Attributes:
@@ -44,7 +44,7 @@ class Room:
     total: int | None = None
 
     @contextmanager
-    def taken(self, need: int) -> Iterator[None]:
+    def reserve(self, need: int) -> Iterator[None]:
         """Hold room for `need` bytes. A photo that needs more than there is takes all of it.
 
         One process can hold room once. The photo's time begins when the wait is over.
@@ -52,10 +52,10 @@ class Room:
         if need < SMALL:
             yield
             return
-        places = max(1, (self.total or int(SHARE * node_memory())) // UNIT)
+        placements = max(1, (self.total or int(SHARE * node_memory())) // UNIT)
         file = os.open(_path(), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            _gather(file, min(-(-need // UNIT), places), places)
+            _gather(file, min(-(-need // UNIT), placements), placements)
             yield
         finally:
             os.close(file)  # and all its locks
@@ -75,15 +75,15 @@ def node_memory() -> int:
     return min(sizes)
 
 
-def _gather(file: int, wanted: int, places: int) -> None:
-    """Lock `wanted` of the bytes 1 to `places`. One process gathers at a time, so that none that holds
+def _gather(file: int, wanted: int, placements: int) -> None:
+    """Lock `wanted` of the bytes 1 to `placements`. One process gathers at a time, so that none that holds
     some waits for another which does the same, and the large wait no longer than the small.
     """
     while not _locked(file, _TURN):
         _wait()
     held: set[int] = set()
     while True:
-        for place in range(1, places + 1):
+        for place in range(1, placements + 1):
             if place not in held and _locked(file, place):
                 held.add(place)
             if len(held) == wanted:
@@ -101,5 +101,5 @@ def _locked(file: int, place: int) -> bool:
 
 
 def _wait() -> None:
-    timer.restart()
+    watchdog.restart()
     time.sleep(_POLL_SECONDS)

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.engines import Method, sizes_of
-from restore.imaging import color as srgb
-from restore.imaging.codec import Picture
+from restore.imaging import color
 from restore.imaging.color import Range
+from restore.imaging.picture import Picture
 from restore.recipe import Recipe
-from restore.repair.windows import Window, cut, cut_mask, plan_windows
+from restore.repair.windows import Window, crop_mask_to_window, crop_to_window, plan_windows
 
 Pixels = npt.NDArray[np.generic]
 Mask = npt.NDArray[np.bool_]
@@ -25,7 +25,7 @@ THIN: Method = "ns"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shot:
+class EngineWindow:
     """One window as its engine is given it.
 
     Attributes:
@@ -42,24 +42,30 @@ class Shot:
     tones: Range | None
 
 
-def shots(picture: Picture, damage: Mask, dilated: Mask, recipe: Recipe, auto: Method) -> Iterator[Shot]:
+def cut_engine_windows(
+    picture: Picture, damage: Mask, dilated: Mask, recipe: Recipe, auto: Method
+) -> Iterator[EngineWindow]:
     """Every window that the photo's repair takes, in an order that depends on nothing else.
 
     Args:
         damage, dilated: bool `(H, W)`, before and after dilation.
         auto: what engine=auto means.
     """
-    for method, part in routed(damage, dilated, recipe, auto):
+    for method, part in assign_engines(damage, dilated, recipe, auto):
         sizes = sizes_of(method)
         for window in plan_windows(part, context=recipe.window_context, reach=recipe.feather, sizes=sizes):
-            pixels, mask, tones = cut(picture.pixels, window), cut_mask(dilated, window), None
+            pixels, mask, tones = (
+                crop_to_window(picture.pixels, window),
+                crop_mask_to_window(dilated, window),
+                None,
+            )
             if sizes is not None:
-                tones = srgb.range_of(pixels, ~mask, picture.mode, picture.icc)
-                pixels = srgb.to_srgb(pixels, picture.mode, picture.icc, tones)
-            yield Shot(method, window, pixels, mask, part[window.slices], tones)
+                tones = color.range_of(pixels, ~mask, picture.mode, picture.icc)
+                pixels = color.to_srgb(pixels, picture.mode, picture.icc, tones)
+            yield EngineWindow(method, window, pixels, mask, part[window.slices], tones)
 
 
-def routed(damage: Mask, dilated: Mask, recipe: Recipe, auto: Method) -> list[tuple[Method, Mask]]:
+def assign_engines(damage: Mask, dilated: Mask, recipe: Recipe, auto: Method) -> list[tuple[Method, Mask]]:
     """The dilated damage, shared out: engine=auto sends what is thin past a diffusion engine."""
     if recipe.engine != "auto":
         return [(recipe.engine, dilated)]

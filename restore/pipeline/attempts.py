@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from restore import photo
 from restore.outcome import Outcome
+from restore.photo.state import failed
 from restore.pipeline.crash_tracker import Answer, Step
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Desk(Protocol):
+class CrashTrackerClient(Protocol):
     """The roster as one worker sees it."""
 
     def begin(self, step: Step, items: Sequence[str]) -> Answer:
@@ -25,12 +25,12 @@ class Desk(Protocol):
         ...
 
 
-def attended(
-    desk: Desk,
+def run_tracked(
+    tracker: CrashTrackerClient,
     step: Step,
     photos: Mapping[str, T],
     work: Callable[[list[T]], Iterable[R]],
-    facts: Callable[[T], Outcome],
+    draft: Callable[[T], Outcome],
 ) -> list[R | Outcome]:
     """The step's results, and a failed outcome for each photo that has killed too many workers.
 
@@ -39,13 +39,11 @@ def attended(
         work: the step over photos that may share a worker's fate.
         facts: what is known of a photo's outcome.
     """
-    answer = desk.begin(step, list(photos))
-    done: list[R | Outcome] = [
-        photo.failed(facts(photos[item]), error) for item, error in answer.ended.items()
-    ]
+    answer = tracker.begin(step, list(photos))
+    done: list[R | Outcome] = [failed(draft(photos[item]), error) for item, error in answer.ended.items()]
     if answer.together:
         done += work([photos[item] for item in answer.together])
-        desk.end(step, answer.together)
+        tracker.end(step, answer.together)
     for item in answer.alone:
-        done += attended(desk, step, {item: photos[item]}, work, facts)
+        done += run_tracked(tracker, step, {item: photos[item]}, work, draft)
     return done

@@ -63,7 +63,7 @@ class _Deaths:
     alone: bool = False
 
 
-class Roster:
+class CrashTracker:
     """The photos in work and the deaths at them.
 
     Args:

@@ -13,7 +13,7 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,19 +25,25 @@ import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext
 from ray.util import metrics
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from restore import engines, photo
+from restore import engines
 from restore.engines import Engine, Method
-from restore.engines.selection import Choice
+from restore.engines.selection import EngineSelection
 from restore.errors import DeviceLost, ErrorCode, ItemError, SystemicError
 from restore.item import Item
 from restore.outcome import Outcome, outcomes_table, with_read_bytes, with_thumbs
+from restore.photo.finish import compose, store
+from restore.photo.inputs import Read
+from restore.photo.paint import paint
+from restore.photo.prepare import filled, prepare
+from restore.photo.state import Job, PaintedPhoto, Prepared, failed, first_draft
 from restore.photo.watchdog import time_limit
-from restore.pipeline.attempts import attended
-from restore.pipeline.crash_tracker import Answer, Roster, Step, Worker
-from restore.pipeline.prefetch import Ahead
-from restore.run.metrics import Meters, Metric, PaintMeters, Record
+from restore.pipeline.attempts import run_tracked
+from restore.pipeline.crash_client import CrashTrackerClient, open_crash_tracker
+from restore.pipeline.crash_tracker import Step
+from restore.pipeline.paint_metrics import PaintMeters
+from restore.pipeline.prefetch import Prefetcher
+from restore.run.metrics import Metric, MetricsRecorder, Record
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +55,6 @@ BESIDE: Any = {"max_concurrent_calls_per_actor": 2, "enable_true_multi_threading
 """A second thread of each actor unpacks a block, and packs the one before, while the first paints."""
 
 UPLOADS = 4
-
-NODE_SECONDS = 30.0
-"""A node that starts no task within that time is taken to be gone; Ray itself tells after up to 15 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +92,10 @@ def cluster() -> Cluster:
 
 
 def outcomes(
-    job: photo.Job,
+    job: Job,
     plan: str,
     extra: Sequence[str],
-    choice: Choice,
+    selection: EngineSelection,
     pool: Pool,
     admit_until: float | None = None,
 ) -> Iterator[pa.Table]:
@@ -109,7 +112,7 @@ def outcomes(
         SystemicError: the one that a worker met, when the world is broken.
     """
     _configure()
-    desk = open_desk(pool.photo_seconds)
+    tracker = open_crash_tracker(pool.photo_seconds)
     filesystem, root = job.store.arrow_filesystem()
     photos = (
         ray.data.read_parquet(f"{root}/{plan}", filesystem=filesystem)
@@ -117,11 +120,15 @@ def outcomes(
         # parallelism, and are all that a lost worker loses.
         .repartition(target_num_rows_per_block=pool.photos_per_block)
         .map_batches(
-            prepare, fn_args=(job, desk, admit_until), batch_size=None, batch_format="pyarrow", num_cpus=1
+            prepare_block,
+            fn_args=(job, tracker, admit_until),
+            batch_size=None,
+            batch_format="pyarrow",
+            num_cpus=1,
         )
         .map_batches(
             Painter,
-            fn_constructor_args=(choice, desk, admit_until),
+            fn_constructor_args=(selection, tracker, admit_until),
             batch_size=pool.photos_per_block,
             batch_format="pyarrow",
             compute=_actors(pool),
@@ -129,7 +136,11 @@ def outcomes(
             num_gpus=pool.gpus or None,
         )
         .map_batches(
-            finish, fn_args=(job, desk, tuple(extra)), batch_size=None, batch_format="pyarrow", num_cpus=1
+            finish_block,
+            fn_args=(job, tracker, tuple(extra)),
+            batch_size=None,
+            batch_format="pyarrow",
+            num_cpus=1,
         )
     )
     try:
@@ -151,41 +162,6 @@ def _actors(pool: Pool) -> ActorPoolStrategy:
     return ActorPoolStrategy(min_size=pool.actors, max_size=most, initial_size=pool.actors, **BESIDE)
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """The roster as a worker reaches it, and the seconds that one photo may take in one step."""
-
-    roster: Any
-    photo_seconds: float
-
-    def arrive(self, step: Step, items: Sequence[str]) -> None:
-        """Told before the photos wait for their turn."""
-        me = _this_worker()
-        if unsure := ray.get(self.roster.arrive.remote(step, me, items)):
-            ray.get(self.roster.arrive.remote(step, me, items, _gone(unsure)))
-
-    def begin(self, step: Step, items: Sequence[str]) -> Answer:
-        """One call to the roster, and another where it tells of lost workers on other nodes."""
-        me = _this_worker()
-        answer: Answer = ray.get(self.roster.begin.remote(step, me, items))
-        if answer.unsure:
-            answer = ray.get(self.roster.begin.remote(step, me, items, _gone(answer.unsure)))
-        return answer
-
-    def end(self, step: Step, items: Sequence[str]) -> None:
-        """Told, and no answer waited for."""
-        self.roster.end.remote(step, _this_worker(), items)
-
-
-def open_desk(photo_seconds: float) -> Desk:
-    """A desk with a roster of its own, on the driver's node: the loss of any other leaves it as it is."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor = ray.remote(Roster).options(
-        num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here
-    )
-    return Desk(actor.remote(photo_seconds), photo_seconds)
-
-
 def instrument(metric: Metric) -> Record:
     """A metric of this process as Ray records it."""
     if metric.kind == "histogram":
@@ -200,62 +176,66 @@ def _over(admit_until: float | None) -> bool:
     return admit_until is not None and time.time() >= admit_until
 
 
-def prepare(rows: pa.Table, job: photo.Job, desk: Desk, admit_until: float | None = None) -> pa.Table:
+def prepare_block(
+    rows: pa.Table, job: Job, tracker: CrashTrackerClient, admit_until: float | None = None
+) -> pa.Table:
     """Rows of the plan -> photos whose windows wait to be painted."""
     if _over(admit_until):
         return _pack([])
     cv2.setNumThreads(1)
-    facts = partial(photo.first_facts, job=job)
+    draft = partial(first_draft, job=job)
 
-    def work(items: Sequence[Item]) -> Iterator[photo.Prepared | Outcome]:
-        with Ahead(items, job.access) as ahead:
+    def work(items: Sequence[Item]) -> Iterator[Prepared | Outcome]:
+        with Prefetcher(items, job.access) as prefetcher:
             for item in items:
-                ready = partial(_ready, item, job, ahead.fetch)
-                yield _guarded("prepare", ready, facts(item), desk)
+                ready = partial(_ready, item, job, prefetcher.fetch)
+                yield _guarded("prepare", ready, draft(item), tracker)
 
     items = {row["item_id"]: Item.from_row(row) for row in rows.to_pylist()}
-    return _pack(attended(desk, "prepare", items, work, facts))
+    return _pack(run_tracked(tracker, "prepare", items, work, draft))
 
 
-def _ready(item: Item, job: photo.Job, read: photo.Read) -> photo.Prepared | Outcome:
-    prepared = photo.prepare(item, job, read)
-    return photo.filled(prepared) if isinstance(prepared, photo.Prepared) else prepared
+def _ready(item: Item, job: Job, read: Read) -> Prepared | Outcome:
+    prepared = prepare(item, job, read)
+    return filled(prepared) if isinstance(prepared, Prepared) else prepared
 
 
 class Painter:
     """The actor that holds the engines, loaded once."""
 
-    def __init__(self, choice: Choice, desk: Desk, admit_until: float | None = None) -> None:
+    def __init__(
+        self, selection: EngineSelection, tracker: CrashTrackerClient, admit_until: float | None = None
+    ) -> None:
         cv2.setNumThreads(1)
         self._admit_until = admit_until
-        self._batch = choice.config.batch
-        self._desk = desk
+        self._batch = selection.config.batch
+        self._tracker = tracker
         self._engines: dict[Method, Engine] = {}
         self._fault: SystemicError | None = None
         self._turn = Lock()
         try:
-            config = replace(choice.config, directories=choice.directories())
-            self._engines = engines.build(choice.methods, config)
+            config = replace(selection.config, directories=selection.directories())
+            self._engines = engines.build(selection.methods, config)
         except SystemicError as error:
             self._fault = error  # raised by the first call: from here it would reach the driver as text
-        self._meters = PaintMeters(Meters(instrument), choice.config.device, self._engines)
+        self._meters = PaintMeters(MetricsRecorder(instrument), selection.config.device, self._engines)
 
     def __call__(self, photos: pa.Table) -> pa.Table:
         if self._fault is not None:
             raise self._fault
         waiting, done = _on_their_way(photos)
-        self._desk.arrive("paint", list(waiting))
+        self._tracker.arrive("paint", list(waiting))
         painted: list[Any] = []
         with self._turn:  # one block at a time: its photos alone are at risk, and the device is theirs
             if not _over(self._admit_until):
-                painted = attended(self._desk, "paint", waiting, self._painted, _facts)
+                painted = run_tracked(self._tracker, "paint", waiting, self._painted, _draft)
         return _pack([*done, *painted])
 
-    def _painted(self, photos: Sequence[photo.Prepared]) -> list[photo.Repainted | Outcome]:
+    def _painted(self, photos: Sequence[Prepared]) -> list[PaintedPhoto | Outcome]:
         """The photos in one go; after a fault of ours one by one, so that it costs only one of them."""
         try:
-            with time_limit(self._desk.photo_seconds * len(photos)), self._meters.painting():
-                results = photo.paint(photos, self._engines, self._batch)
+            with time_limit(self._tracker.photo_seconds * len(photos)), self._meters.painting():
+                results = paint(photos, self._engines, self._batch)
             self._meters.painted(photos, results)
             return results
         except DeviceLost:
@@ -269,46 +249,46 @@ class Painter:
             if len(photos) > 1:
                 return [painted for one in photos for painted in self._painted([one])]
             log.exception("%s: unexpected error in paint", photos[0].item.item_id)
-            return [_crashed(photos[0].facts, "paint", error)]
+            return [_crashed(photos[0].draft, "paint", error)]
 
 
-def finish(photos: pa.Table, job: photo.Job, desk: Desk, extra: Sequence[str]) -> pa.Table:
+def finish_block(photos: pa.Table, job: Job, tracker: CrashTrackerClient, extra: Sequence[str]) -> pa.Table:
     """Painted photos -> their outcomes, and their small pictures beside them."""
     cv2.setNumThreads(1)
 
-    def work(painted: Sequence[photo.Repainted]) -> Iterator[Outcome]:
+    def work(painted: Sequence[PaintedPhoto]) -> Iterator[Outcome]:
         with ThreadPoolExecutor(UPLOADS) as uploads:  # one goes up while the next is composed
             waiting = []
             for one in painted:
-                made = _guarded("finish", partial(photo.compose, one, job), one.facts, desk)
+                made = _guarded("finish", partial(compose, one, job), one.draft, tracker)
                 if isinstance(made, Outcome):
                     yield made
                 else:
-                    waiting.append((made, uploads.submit(photo.store, made, job)))
+                    waiting.append((made, uploads.submit(store, made, job)))
             for made, stored in waiting:
-                yield _guarded("finish", stored.result, made.facts, desk)
+                yield _guarded("finish", stored.result, made.draft, tracker)
 
     waiting, done = _on_their_way(photos)
-    done += attended(desk, "finish", waiting, work, _facts)
+    done += run_tracked(tracker, "finish", waiting, work, _draft)
     return with_read_bytes(with_thumbs(outcomes_table(done, extra), done), done)
 
 
-def _guarded(step: Step, work: Callable[[], T], facts: Outcome, desk: Desk) -> T | Outcome:
+def _guarded(step: Step, work: Callable[[], T], draft: Outcome, tracker: CrashTrackerClient) -> T | Outcome:
     """One photo's step, such that a fault of ours in it costs that photo and not the night."""
     try:
-        with time_limit(desk.photo_seconds):
+        with time_limit(tracker.photo_seconds):
             return work()
     except SystemicError:
         raise
     except Exception as error:
-        log.exception("%s: unexpected error in %s", facts.item_id, step)
-        return _crashed(facts, step, error)
+        log.exception("%s: unexpected error in %s", draft.item_id, step)
+        return _crashed(draft, step, error)
 
 
-def _crashed(facts: Outcome, step: str, error: Exception) -> Outcome:
+def _crashed(draft: Outcome, step: str, error: Exception) -> Outcome:
     """The row of a photo that met a fault of ours; the error budget stops a run in which that is usual."""
     crash = f"unexpected {type(error).__name__} in {step}: {error}"
-    return photo.failed(facts, ItemError(ErrorCode.WORKER_CRASHED, crash))
+    return failed(draft, ItemError(ErrorCode.WORKER_CRASHED, crash))
 
 
 def _on_their_way(rows: pa.Table) -> tuple[dict[str, Any], list[Outcome]]:
@@ -318,32 +298,8 @@ def _on_their_way(rows: pa.Table) -> tuple[dict[str, Any], list[Outcome]]:
     return waiting, [value for value in values if isinstance(value, Outcome)]
 
 
-def _facts(value: photo.Prepared | photo.Repainted) -> Outcome:
-    return value.facts
-
-
-def _this_worker() -> Worker:
-    context = ray.get_runtime_context()
-    return Worker(context.get_worker_id(), context.get_node_id())
-
-
-def _gone(nodes: Collection[str]) -> list[str]:
-    return [node for node in nodes if not _lives(node)]
-
-
-def _lives(node: str) -> bool:
-    """Whether a node still starts a task."""
-    there = NodeAffinitySchedulingStrategy(node, soft=False)
-    sign = ray.remote(_sign_of_life).options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote()
-    try:
-        ray.get(sign, timeout=NODE_SECONDS)
-    except ray.exceptions.RayError:
-        return False
-    return True
-
-
-def _sign_of_life() -> None:
-    """What `_lives` has a node do."""
+def _draft(value: Prepared | PaintedPhoto) -> Outcome:
+    return value.draft
 
 
 def _pack(photos: Sequence[Any]) -> pa.Table:

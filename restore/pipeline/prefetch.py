@@ -22,7 +22,7 @@ latency, and a block of such would fill the worker's memory."""
 AT_ONCE = 8
 
 
-class Ahead:
+class Prefetcher:
     """Reads the inputs of `items` from now on. A context manager; `fetch` gives them in their turn.
 
     Local files are left alone: the system reads them ahead.
@@ -57,7 +57,7 @@ class Ahead:
         except (ItemError, SystemicError):
             return None
 
-    def __enter__(self) -> Ahead:
+    def __enter__(self) -> Prefetcher:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.imaging.codec import Mode
-from restore.repair.mask import Damage, blocks, distance_to, zone
+from restore.repair.mask import Damage, blocks, distance_to, editable_area
 
 Pixels = npt.NDArray[np.generic]
 Floats = npt.NDArray[np.float32]
@@ -44,7 +44,7 @@ def match_colour(patch: Pixels, source: Pixels, damage: Damage) -> Pixels:
     matched = patch.copy()
     if changed_outside(source, patch, damage) == 0:
         return matched
-    ring = _sample(zone(damage, RING) & ~damage)
+    ring = _sample(editable_area(damage, RING) & ~damage)
     if len(ring[0]) < MIN_RING:
         return matched
     painted, true = patch[ring].astype(np.float32), source[ring].astype(np.float32)
@@ -176,13 +176,13 @@ def _white(dtype: np.dtype[np.generic]) -> float:
     return float(256**dtype.itemsize - 1)
 
 
-def changed_outside(source: Pixels, restored: Pixels, zone: Damage) -> int:
-    """How many pixels outside `zone` differ in any channel: 0 is the proof that nothing known changed."""
+def changed_outside(source: Pixels, restored: Pixels, editable_area: Damage) -> int:
+    """How many pixels outside `editable_area` differ in any channel; 0 proves that no known pixel changed."""
     changed = 0
-    for top in range(0, len(zone), _BAND):
+    for top in range(0, len(editable_area), _BAND):
         rows = slice(top, top + _BAND)
         differs = source[rows] != restored[rows]
         if differs.ndim == 3:  # `any(axis=2)` takes twenty times as long over so short an axis
             differs = reduce(np.logical_or, np.moveaxis(differs, 2, 0))
-        changed += int(np.count_nonzero(differs & ~zone[rows]))
+        changed += int(np.count_nonzero(differs & ~editable_area[rows]))
     return changed

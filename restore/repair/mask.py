@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.errors import ErrorCode, ItemError
-from restore.imaging.codec import Picture
+from restore.imaging.picture import Picture
 from restore.recipe import Polarity
 
 Damage = npt.NDArray[np.bool_]
@@ -165,7 +165,7 @@ def thickness(damage: Damage) -> float:
     return 2.0 * float(cv2.distanceTransform(damage.view(np.uint8), cv2.DIST_L2, 5).max()) - 1.0
 
 
-def zone(damage: Damage, feather: int) -> Damage:
+def editable_area(damage: Damage, feather: int) -> Damage:
     """The only pixels that may change: the damage and all within `feather` px (Euclidean) of it."""
     if feather <= DISC:
         return cv2.dilate(damage.view(np.uint8), _disc(feather)).view(np.bool_)

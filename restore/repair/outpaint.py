@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.errors import ErrorCode, ItemError
-from restore.imaging.codec import Picture
+from restore.imaging.picture import Picture
 
 Mask = npt.NDArray[np.bool_]
 Margins = tuple[int, int, int, int]

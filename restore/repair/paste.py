@@ -8,20 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from restore.imaging import color as srgb
-from restore.imaging.codec import Picture
+from restore.imaging import color
 from restore.imaging.color import Range
+from restore.imaging.picture import Picture
 from restore.repair import composite
 from restore.repair import mask as masks
 from restore.repair.outpaint import Margins, outside
-from restore.repair.windows import Window, assemble, back
+from restore.repair.windows import Window, blend_windows, uncrop
 
 Pixels = npt.NDArray[np.generic]
 Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Place:
+class WindowPlacement:
     """Where a painted window belongs and what of it is wanted.
 
     Attributes:
@@ -40,7 +40,7 @@ class Restored:
 
     pixels: Pixels
     damage: Mask
-    zone: Mask
+    editable_area: Mask
 
 
 def packed(part: Mask) -> bytes:
@@ -49,7 +49,11 @@ def packed(part: Mask) -> bytes:
 
 
 def paste(
-    picture: Picture, places: Sequence[Place], painted: Sequence[Pixels], feather: int, margins: Margins
+    picture: Picture,
+    placements: Sequence[WindowPlacement],
+    painted: Sequence[Pixels],
+    feather: int,
+    margins: Margins,
 ) -> Restored:
     """Lay the painted windows over the picture.
 
@@ -59,52 +63,52 @@ def paste(
         feather: px outside the damage over which the paint is blended out. Not over the edge of a photo that
             was given margins: there its pixels are kept to the last row.
     """
-    damage = _damage(picture, places)
+    damage = _damage(picture, placements)
     beyond = outside(damage.shape, margins) if any(margins) else None
     inner = damage if beyond is None else damage & ~beyond
     patchwork = picture.pixels
     for native in (True, False):  # thin damage first: where both meet, the large repair has the last word
-        mine = [index for index, place in enumerate(places) if (place.tones is None) == native]
+        mine = [index for index, place in enumerate(placements) if (place.tones is None) == native]
         if mine:
-            some = [places[index] for index in mine]
-            patches = [_patch(picture, damage, places[index], painted[index]) for index in mine]
-            near = masks.zone(_damage(picture, some), feather)
-            patchwork = assemble(patchwork, near, [place.window for place in some], patches)
+            some = [placements[index] for index in mine]
+            patches = [_patch(picture, damage, placements[index], painted[index]) for index in mine]
+            near = masks.editable_area(_damage(picture, some), feather)
+            patchwork = blend_windows(patchwork, near, [place.window for place in some], patches)
     pixels = composite.feather(picture.pixels, patchwork, inner, feather, mode=picture.mode)
-    zone = masks.zone(inner, feather)
+    editable_area = masks.editable_area(inner, feather)
     if beyond is not None:
         pixels[beyond] = patchwork[beyond]
-        zone |= beyond
-    return Restored(pixels, damage, zone)
+        editable_area |= beyond
+    return Restored(pixels, damage, editable_area)
 
 
-def _damage(picture: Picture, places: Sequence[Place]) -> Mask:
+def _damage(picture: Picture, placements: Sequence[WindowPlacement]) -> Mask:
     """The whole dilated damage from its parts: no damaged pixel lies outside the windows."""
     damage = np.zeros((picture.height, picture.width), bool)
-    for place in places:
+    for place in placements:
         window = place.window
         bits = np.unpackbits(np.frombuffer(place.part, np.uint8), count=window.width * window.height)
         damage[window.slices] |= bits.reshape(window.height, window.width).astype(bool)
     return damage
 
 
-def _patch(picture: Picture, damage: Mask, place: Place, painted: Pixels) -> Pixels:
+def _patch(picture: Picture, damage: Mask, place: WindowPlacement, painted: Pixels) -> Pixels:
     """A painted window at source scale, in the source's colours and depth."""
     source, holes = picture.pixels[place.window.slices], damage[place.window.slices]
-    patch = back(painted, place.window)
+    patch = uncrop(painted, place.window)
     if place.tones is None:
         return composite.match_colour(patch, source, holes)
     return _native(patch.astype(np.uint8), source, holes, picture, place.tones)
 
 
-def _native(patch: srgb.Rgb, source: Pixels, holes: Mask, picture: Picture, tones: Range) -> Pixels:
+def _native(patch: color.Rgb, source: Pixels, holes: Mask, picture: Picture, tones: Range) -> Pixels:
     """An sRGB patch `(H, W, 3)` in the source's colours, its drift undone, toned as a toned print is."""
     mode, icc = picture.mode, picture.icc
     if mode == "CMYK":  # one colour has many mixtures of ink, which cannot be matched one by one
-        shown = srgb.to_srgb(source, mode, icc, tones)
+        shown = color.to_srgb(source, mode, icc, tones)
         matched = composite.match_colour(patch, shown, holes)
-        return srgb.from_srgb(matched.astype(np.uint8), source, mode, icc, tones)
-    matched = composite.match_colour(srgb.from_srgb(patch, source, mode, icc, tones), source, holes)
+        return color.from_srgb(matched.astype(np.uint8), source, mode, icc, tones)
+    matched = composite.match_colour(color.from_srgb(patch, source, mode, icc, tones), source, holes)
     if mode in ("L", "LA"):
         return matched
     colours = composite.keep_tone(matched[..., :3], source[..., :3], holes)

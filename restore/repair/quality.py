@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
-from restore.imaging.codec import Picture, Pixels
+from restore.imaging.codec import Pixels
+from restore.imaging.picture import Picture
 from restore.outcome import Figures
-from restore.repair.mask import Damage, blocks, zone
+from restore.repair.mask import Damage, blocks, editable_area
 
 Floats = npt.NDArray[np.float64]
 Places = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
@@ -105,9 +106,9 @@ def colour_step(restored: Picture, damage: Damage, feather: int = 0) -> float | 
     reach = feather + 4  # px; the 3x3 means of both places keep clear of the blended zone
     jump, own = [0.0, 0], [0.0, 0]
     for block in blocks(damage, 2 * reach + 2):
-        places = _across(damage[block.halo], block.inner, reach, feather)
+        placements = _across(damage[block.halo], block.inner, reach, feather)
         mean: Pixels = cv2.blur(restored.pixels[block.halo], (3, 3))  # type: ignore[arg-type]
-        paint, near, far = (_channels(replace(restored, pixels=mean), place) for place in places)
+        paint, near, far = (_channels(replace(restored, pixels=mean), place) for place in placements)
         _add(jump, np.abs(paint - near))
         _add(own, np.abs(near - far))
     if jump[1] < FEWEST:
@@ -131,10 +132,10 @@ def _across(damage: Damage, core: tuple[slice, slice], reach: int, feather: int)
         (np.rint(rows + k * reach * down / length), np.rint(columns + k * reach * right / length))
         for k in (0, 1, 2)
     ]
-    places = [(y.astype(np.intp), x.astype(np.intp)) for y, x in out]
-    touched = zone(damage, feather + 2)  # a place is the mean of 3x3 px
-    good = (length > 1e-6) & _clear(touched, places[1]) & _clear(touched, places[2])
-    return [(y[good], x[good]) for y, x in places]
+    placements = [(y.astype(np.intp), x.astype(np.intp)) for y, x in out]
+    touched = editable_area(damage, feather + 2)  # a place is the mean of 3x3 px
+    good = (length > 1e-6) & _clear(touched, placements[1]) & _clear(touched, placements[2])
+    return [(y[good], x[good]) for y, x in placements]
 
 
 def _clear(touched: Damage, place: Places) -> Damage:

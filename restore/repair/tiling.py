@@ -36,7 +36,7 @@ DOWNSCALE_PRICE = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Canvas:
+class PaintCost:
     """What a box costs to paint in a frame of `width` x `height`, with `margin` px of context round it.
 
     `sizes` are the (width, height) that the engine paints, or None for native crops.
@@ -84,7 +84,7 @@ class Canvas:
         return 1 if self.sizes is None else min(width * height for width, height in self.sizes)
 
 
-def cover(damage: Mask, canvas: Canvas) -> Boxes:
+def cover(damage: Mask, canvas: PaintCost) -> Boxes:
     """Boxes, without context, that together hold every damaged pixel.
 
     Args:
@@ -100,7 +100,7 @@ def _occupied(damage: Mask) -> Mask:
     return np.logical_or.reduceat(np.logical_or.reduceat(damage, rows, axis=0), columns, axis=1)
 
 
-def _wanted(cells: Mask, canvas: Canvas) -> npt.NDArray[np.int32]:
+def _wanted(cells: Mask, canvas: PaintCost) -> npt.NDArray[np.int32]:
     """Integral image of the cells that any cover must paint: damage and its context."""
     side = 2 * -(-canvas.margin // CELL) + 1
     needed = cv2.dilate(cells.astype(np.uint8), np.ones((side, side), np.uint8))
@@ -123,7 +123,7 @@ class _Cutter:
 
     cells: Mask
     wanted: npt.NDArray[np.int32]
-    canvas: Canvas
+    canvas: PaintCost
 
     def cut(self, box: Boxes) -> Boxes:
         """The cheapest boxes found that hold the damage of `box`, a tight box `(4,)`; all in cells."""
@@ -171,7 +171,7 @@ def _cuts(cells: Mask) -> Boxes:
     return np.stack([left[:-1], right[1:]], axis=1)
 
 
-def _joined(boxes: Boxes, canvas: Canvas) -> Boxes:
+def _joined(boxes: Boxes, canvas: PaintCost) -> Boxes:
     """Greedily, each box takes in others for as long as one window is no dearer than two."""
     costs = canvas.price(boxes)[0]
     index = 0
@@ -187,7 +187,7 @@ def _joined(boxes: Boxes, canvas: Canvas) -> Boxes:
     return boxes
 
 
-def _mate(index: int, boxes: Boxes, costs: npt.NDArray[np.float64], canvas: Canvas) -> int | None:
+def _mate(index: int, boxes: Boxes, costs: npt.NDArray[np.float64], canvas: PaintCost) -> int | None:
     """The box that best shares a window with box `index`: the most saved, then the smallest together."""
     (left, top), (right, bottom) = boxes[index, :2] - canvas.span, boxes[index, 2:] + canvas.span
     x0, y0, x1, y1 = boxes.T

@@ -9,13 +9,14 @@ import numpy.typing as npt
 
 from restore.errors import ErrorCode, ItemError
 from restore.imaging import codec
+from restore.imaging.picture import Encoded, Picture
 from restore.repair import composite
 
 Mask = npt.NDArray[np.bool_]
 
 
 def changed_pixels(
-    encoded: codec.Encoded, source: codec.Picture, restored: codec.Picture, zone: Mask, max_megapixels: float
+    encoded: Encoded, source: Picture, restored: Picture, editable_area: Mask, max_megapixels: float
 ) -> int | None:
     """Count of known pixels that the encoded picture does not hold as the source did, by decoding it.
 
@@ -35,7 +36,7 @@ def changed_pixels(
                 ErrorCode.VERIFY_FAILED, "the encoded picture does not decode to what was encoded"
             )
         alike = stored.shape[1:] == pixels.shape[1:] and stored.dtype == pixels.dtype
-        changed += composite.changed_outside(pixels[rows], stored, zone[rows]) if alike else 0
+        changed += composite.changed_outside(pixels[rows], stored, editable_area[rows]) if alike else 0
         below = rows.stop
     if below != restored.height:
         raise ItemError(ErrorCode.VERIFY_FAILED, f"the encoded picture has {below} rows of {restored.height}")

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from restore.repair.tiling import DOWNSCALE_PRICE, MAX_SIDE, Canvas, cover
+from restore.repair.tiling import DOWNSCALE_PRICE, MAX_SIDE, PaintCost, cover
 
 Pixels = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -91,7 +91,7 @@ def plan_windows(
     if not mask.any():
         return ()
     height, width = mask.shape
-    canvas = Canvas(width, height, _margin(context, reach, sizes), sizes)
+    canvas = PaintCost(width, height, _margin(context, reach, sizes), sizes)
     windows = [_window(box, canvas) for box in canvas.padded(cover(mask, canvas)).tolist()]
     blind = {window for window in windows if mask[window.slices].all()}
     if blind:
@@ -109,7 +109,7 @@ def _margin(context: int, reach: int, sizes: tuple[tuple[int, int], ...] | None)
     return min(margin, room)
 
 
-def _window(box: list[int], canvas: Canvas) -> Window:
+def _window(box: list[int], canvas: PaintCost) -> Window:
     x0, y0, x1, y1 = box
     if canvas.sizes is None:
         return Window(x0, y0, x1 - x0, y1 - y0, x1 - x0, y1 - y0)
@@ -123,7 +123,7 @@ def _window(box: list[int], canvas: Canvas) -> Window:
     return windows[best]
 
 
-def _sized(box: list[int], size: tuple[int, int], canvas: Canvas) -> Window:
+def _sized(box: list[int], size: tuple[int, int], canvas: PaintCost) -> Window:
     """The window of one size that holds `box`, centred on it."""
     x0, y0, x1, y1 = box
     fit = min(size[0] / (x1 - x0), size[1] / (y1 - y0))
@@ -144,7 +144,7 @@ def _cost(window: Window) -> float:
     return window.paint_width * window.paint_height / min(window.scale, 1.0) ** DOWNSCALE_PRICE
 
 
-def _coarse(mask: Mask, blind: Collection[Window], canvas: Canvas) -> Window:
+def _coarse(mask: Mask, blind: Collection[Window], canvas: PaintCost) -> Window:
     """One window in the place of those that see no known pixel, grown until it sees some.
 
     Nothing can be painted from nothing: cv2.inpaint, for one, gives such a window back as it came.
@@ -163,7 +163,7 @@ def _coarse(mask: Mask, blind: Collection[Window], canvas: Canvas) -> Window:
     return replace(window, paint_width=width, paint_height=height)
 
 
-def cut(pixels: Pixels, window: Window) -> Pixels:
+def crop_to_window(pixels: Pixels, window: Window) -> Pixels:
     """The window as the engine wants it: cropped, scaled, padded by reflection at the right and bottom.
 
     Args:
@@ -190,7 +190,7 @@ def _resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     return cv2.resize(pixels, size, interpolation=how).reshape(size[1], size[0], *pixels.shape[2:])
 
 
-def cut_mask(mask: Mask, window: Window) -> Mask:
+def crop_mask_to_window(mask: Mask, window: Window) -> Mask:
     """The damage as the engine sees it: max-pooled, so that none is lost when the window shrinks.
 
     Args:
@@ -217,14 +217,16 @@ def _pooled(mask: Mask, length: int) -> Mask:
     return pooled
 
 
-def back(painted: Pixels, window: Window) -> Pixels:
-    """Undo `cut`: `(paint_height, paint_width[, C])` -> new `(height, width[, C])` of the same dtype."""
+def uncrop(painted: Pixels, window: Window) -> Pixels:
+    """Undo `crop_to_window`: `(paint_height, paint_width[, C])` -> new `(height, width[, C])`, same dtype."""
     width, height = window.content
     return _resized(painted[:height, :width], (window.width, window.height))
 
 
-def assemble(pixels: Pixels, zone: Mask, windows: Sequence[Window], patches: Sequence[Pixels]) -> Pixels:
-    """Lay the painted patches over the picture wherever `zone` is True.
+def blend_windows(
+    pixels: Pixels, editable_area: Mask, windows: Sequence[Window], patches: Sequence[Pixels]
+) -> Pixels:
+    """Lay the painted patches over the picture wherever `editable_area` is True.
 
     Where one window covers a pixel, its patch is taken as it is. Where several do, the result is their mean,
     weighted to fall to nothing towards each window's edges inside the frame. Only one copy of the frame in
@@ -233,16 +235,16 @@ def assemble(pixels: Pixels, zone: Mask, windows: Sequence[Window], patches: Seq
     Args:
         pixels: `(H, W)` or `(H, W, C)`, uint8 or uint16.
         zone: bool `(H, W)`, where painted content is wanted: the damage and its feather.
-        patches: for each window `(height, width[, C])` in the dtype of `pixels`, from `back`.
+        patches: for each window `(height, width[, C])` in the dtype of `pixels`, from `uncrop`.
 
     Returns:
-        A new array like `pixels`, equal to it outside `zone` bit for bit.
+        A new array like `pixels`, equal to it outside `editable_area` bit for bit.
     """
     result = pixels.copy()
     boxes = np.array([(w.x, w.y, w.x + w.width, w.y + w.height) for w in windows]).reshape(-1, 4)
     for index, window in enumerate(windows):
         rivals = _rivals(index, boxes)
-        todo = zone[window.slices].copy()
+        todo = editable_area[window.slices].copy()
         shared = np.zeros_like(todo)
         for rival in rivals:
             overlap = _overlap(windows[rival], window)

@@ -24,7 +24,7 @@ FAILED_PICTURED = 500
 """Failed photos whose source is kept: the first ones."""
 
 
-class Album:
+class ThumbnailStore:
     """Takes the pictures out of a stream of outcomes. A context manager; its folder goes with it.
 
     A full disk costs the report its pictures and never the run.
@@ -32,7 +32,7 @@ class Album:
 
     def __init__(self, pictured: int = PICTURED, failed: int = FAILED_PICTURED) -> None:
         self._folder = TemporaryDirectory(prefix="silverprint-", ignore_cleanup_errors=True)
-        self._worst, self._failed = _Shelf(pictured), _Shelf(failed)
+        self._worst, self._failed = _TopN(pictured), _TopN(failed)
         self._kept: dict[str, tuple[str, ...]] = {}
         self._numbers = count()
         self._lock = Lock()  # the stream is drawn in one thread and the report written in another
@@ -86,7 +86,7 @@ class Album:
     def _path(self, stem: str, name: str) -> Path:
         return Path(self._folder.name, f"{stem}-{name}")
 
-    def __enter__(self) -> Album:
+    def __enter__(self) -> ThumbnailStore:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
@@ -94,7 +94,7 @@ class Album:
         self._folder.cleanup()
 
 
-class _Shelf:
+class _TopN:
     """Room for so many of the highest ranked."""
 
     def __init__(self, room: int) -> None:

@@ -32,7 +32,7 @@ _EPOCH = re.compile(r"(\d{6})(?:\.json|\.parquet)?$")
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class LeaseHolder:
     """Who wrote a lease file. `host` tells the boot and the pid namespace apart too."""
 
     epoch: int
@@ -50,7 +50,7 @@ class Holder:
 class Lease:
     """A held lease. A context manager: leaving it removes the lease file."""
 
-    def __init__(self, store: OutStore, holder: Holder) -> None:
+    def __init__(self, store: OutStore, holder: LeaseHolder) -> None:
         self._store = store
         self._holder = holder
         self._stop = threading.Event()
@@ -98,7 +98,7 @@ class Lease:
                 log.warning("could not renew the lease; trying again in %g s", BEAT_SECONDS, exc_info=True)
 
 
-def take(store: OutStore, sleep: Callable[[float], None] = time.sleep) -> Lease:
+def acquire(store: OutStore, sleep: Callable[[float], None] = time.sleep) -> Lease:
     """Take the lease, waiting only as long as it takes to know that a former holder is dead.
 
     Raises:
@@ -106,7 +106,7 @@ def take(store: OutStore, sleep: Callable[[float], None] = time.sleep) -> Lease:
     """
     while True:
         for epoch in _lease_epochs(store):
-            _contend(store, epoch, sleep)
+            _wait_for_holder(store, epoch, sleep)
         holder = _ourselves(newest_epoch(store) + 1)
         created = store.create(_path(holder.epoch), _encode(holder))
         # A create whose first answer was lost finds its own file.
@@ -144,7 +144,7 @@ def _finished_meanwhile(store: OutStore, epoch: int) -> bool:
     return any(seen >= epoch for seen in _run_epochs(store))
 
 
-def _contend(store: OutStore, epoch: int, sleep: Callable[[float], None]) -> None:
+def _wait_for_holder(store: OutStore, epoch: int, sleep: Callable[[float], None]) -> None:
     """Return once the holder of `epoch` is gone or known to be dead."""
     first = _read(store, epoch)
     if first is None or _dead_here(first):
@@ -159,7 +159,7 @@ def _contend(store: OutStore, epoch: int, sleep: Callable[[float], None]) -> Non
             raise LeaseHeld(f"{store.root} is being written by {now.describe()}; wait for it to end")
 
 
-def _dead_here(holder: Holder) -> bool:
+def _dead_here(holder: LeaseHolder) -> bool:
     if (holder.host, holder.boot) != (_host(), _boot()):
         return False
     try:
@@ -171,9 +171,9 @@ def _dead_here(holder: Holder) -> bool:
     return False
 
 
-def _ourselves(epoch: int) -> Holder:
+def _ourselves(epoch: int) -> LeaseHolder:
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Holder(epoch, uuid.uuid4().hex, _host(), _boot(), os.getpid(), now)
+    return LeaseHolder(epoch, uuid.uuid4().hex, _host(), _boot(), os.getpid(), now)
 
 
 def _host() -> str:
@@ -189,7 +189,7 @@ def _boot() -> str:
     return f"{boot.read_text().strip()} {space.readlink()}"
 
 
-def _read(store: OutStore, epoch: int) -> Holder | None:
+def _read(store: OutStore, epoch: int) -> LeaseHolder | None:
     try:
         return _decode(store.read(_path(epoch)))
     except FileNotFoundError:
@@ -200,9 +200,9 @@ def _path(epoch: int) -> str:
     return f"lease/{epoch:06d}.json"
 
 
-def _encode(holder: Holder) -> bytes:
+def _encode(holder: LeaseHolder) -> bytes:
     return json.dumps(asdict(holder)).encode()
 
 
-def _decode(data: bytes) -> Holder:
-    return Holder(**json.loads(data))
+def _decode(data: bytes) -> LeaseHolder:
+    return LeaseHolder(**json.loads(data))

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 from types import TracebackType
 from typing import Literal, get_args
 
@@ -21,9 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from restore.errors import ErrorCode
-from restore.outcome import READ_BYTES, Outcome, Seconds, Status
-from restore.photo import Prepared, Repainted
-from restore.photo.estimate import work
+from restore.outcome import READ_BYTES, Seconds, Status
 from restore.run.lease import Lease
 from restore.run.ledger import Ledger
 
@@ -129,7 +127,7 @@ LADDER = ("micro_batch", "vae_tiling", "vae_float32", "other")
 Record = Callable[[float, dict[str, str]], None]
 
 
-class Meters:
+class MetricsRecorder:
     """One process's metrics, recorded by what `instrument` makes of each when it is first used."""
 
     def __init__(self, instrument: Callable[[Metric], Record]) -> None:
@@ -144,7 +142,7 @@ class Meters:
         self._records[metric.name](value, labels)
 
     @contextmanager
-    def harmless(self) -> Iterator[None]:
+    def never_raise(self) -> Iterator[None]:
         """Around all recording: what goes wrong is logged once, and costs no photo."""
         try:
             yield
@@ -154,15 +152,15 @@ class Meters:
             self._well = False
 
 
-def metered(stream: Iterable[pa.Table], meters: Meters) -> Iterator[pa.Table]:
+def metered(stream: Iterable[pa.Table], meters: MetricsRecorder) -> Iterator[pa.Table]:
     """A stream of outcomes without the column `READ_BYTES`, its photos counted."""
     for table in stream:
-        with meters.harmless():
+        with meters.never_raise():
             _count(table, meters)
         yield table.drop_columns([READ_BYTES])
 
 
-def _count(table: pa.Table, meters: Meters) -> None:
+def _count(table: pa.Table, meters: MetricsRecorder) -> None:
     seconds = table["seconds"].combine_chunks()
     for stage in STAGES:
         for spent in seconds.field(stage).to_pylist():
@@ -189,7 +187,7 @@ class RunMeters:
 
     def __init__(
         self,
-        meters: Meters,
+        meters: MetricsRecorder,
         ledger: Ledger,
         lease: Lease,
         total: int,
@@ -207,7 +205,7 @@ class RunMeters:
 
     def tell(self) -> None:
         """Everything as it is now."""
-        with self._meters.harmless():
+        with self._meters.never_raise():
             ledger, tally = self._ledger, self._ledger.tally
             if ledger.committed > self._committed:
                 self._committed, self._last_commit = ledger.committed, self._clock()
@@ -229,7 +227,7 @@ class RunMeters:
         self._told[series] = total
 
     def __enter__(self) -> RunMeters:
-        with self._meters.harmless():
+        with self._meters.never_raise():
             for metric in (READ, WRITTEN):
                 self._meters.record(metric, 0)
             for step in LADDER:
@@ -242,63 +240,6 @@ class RunMeters:
         self._stop.set()
         self._beating.join()
         self.tell()
-
-
-class PaintMeters:
-    """What a paint actor does with its time, from when its engines are loaded.
-
-    Told every `BEAT_SECONDS`, also in the midst of a call, which may take minutes: both counters are
-    true whenever they are read, and their rates' quotient is the busy fraction.
-    """
-
-    def __init__(
-        self,
-        meters: Meters,
-        device: str,
-        engines: Iterable[str],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._meters = meters
-        self._device = device
-        self._clock = clock
-        self._lock = Lock()
-        self._until = clock()
-        self._painting = False
-        with meters.harmless():
-            for metric in (ACTOR_SECONDS, BUSY_SECONDS):
-                meters.record(metric, 0, device=device)
-            for metric in (WINDOWS, TFLOP):
-                for engine in engines:
-                    meters.record(metric, 0, engine=engine)
-        Thread(target=_beat, args=(self.tell, Event()), name="metrics", daemon=True).start()
-
-    @contextmanager
-    def painting(self) -> Iterator[None]:
-        """The block's time is busy."""
-        self.tell()
-        self._painting = True
-        try:
-            yield
-        finally:
-            self.tell()
-            self._painting = False
-
-    def tell(self) -> None:
-        """The time since it was last told."""
-        with self._lock, self._meters.harmless():
-            now = self._clock()
-            spent, self._until = now - self._until, now
-            self._meters.record(ACTOR_SECONDS, spent, device=self._device)
-            if self._painting:
-                self._meters.record(BUSY_SECONDS, spent, device=self._device)
-
-    def painted(self, photos: Sequence[Prepared], results: Sequence[Repainted | Outcome]) -> None:
-        """Windows and TFLOP of the photos that came out painted."""
-        with self._meters.harmless():
-            for photo, result in zip(photos, results, strict=True):
-                for engine, tflop in work(photo) if isinstance(result, Repainted) else ():
-                    self._meters.record(WINDOWS, 1, engine=engine)
-                    self._meters.record(TFLOP, tflop, engine=engine)
 
 
 def _beat(tell: Callable[[], None], stop: Event) -> None:

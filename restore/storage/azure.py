@@ -14,7 +14,7 @@ from azure.storage.blob import BlobProperties, ContentSettings
 from azure.storage.blob.aio import BlobClient
 
 from restore.errors import StorageConfigError
-from restore.storage.local import Admit, Entry, Fetched, require_same
+from restore.storage.base import BeforeRead, Entry, Fetched, require_same
 from restore.storage.object_store import ObjectStore, Page, media_type, split, tag, unnameable
 from restore.storage.retry import answered, patience
 
@@ -35,13 +35,13 @@ class AzureStore(ObjectStore):
     def __init__(self, fs: Any) -> None:
         self._fs = fs
 
-    def get(self, path: str, admit: Admit) -> Fetched:
+    def get(self, path: str, check_before_read: BeforeRead) -> Fetched:
         """Read one blob; later ranges of a large one are asked for under the first one's ETag."""
 
         async def read(blob: BlobClient) -> Fetched:
             stream = await blob.download_blob(**CALL)
             version = tag(stream.properties.etag)
-            admit(stream.properties.size, version)
+            check_before_read(stream.properties.size, version)
             try:
                 reading = asyncio.wait_for(stream.readall(), patience(stream.properties.size))
                 return Fetched(await reading, version)

@@ -8,15 +8,19 @@ from __future__ import annotations
 import logging
 import os
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import fsspec
+import pyarrow.fs
 
 from restore.errors import StorageConfigError
-from restore.storage.access import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, scheme_of
+from restore.storage.base import Store
+from restore.storage.local import DiskStore
 from restore.storage.object_store import ObjectStore
 from restore.storage.retry import is_transient
 from restore.storage.s3 import S3Store
+from restore.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, is_local, local_path, scheme_of
 
 CREATE_CONDITIONALLY = S3_SCHEMES | GCS_SCHEMES | AZURE_SCHEMES
 """Schemes of stores that can be told not to overwrite."""
@@ -119,3 +123,15 @@ def _quieten() -> None:
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     for name in ("gcsfs", "azure"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def arrow_filesystem(uri: str) -> tuple[pyarrow.fs.FileSystem, str]:
+    """A pyarrow file system and the path of `uri` in it. It pickles without credentials."""
+    if is_local(uri):
+        return pyarrow.fs.LocalFileSystem(), os.path.normpath(Path(local_path(uri)).absolute())
+    fs, path = filesystem(uri)
+    return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fs)), path.rstrip("/")
+
+
+def _writer(uri: str) -> tuple[Store, str]:
+    return (DiskStore(), local_path(uri)) if is_local(uri) else object_store(uri)

@@ -12,7 +12,7 @@ import requests
 from gcsfs.retry import HttpError
 
 from restore.errors import StorageConfigError
-from restore.storage.local import Admit, Entry, Fetched, require_same
+from restore.storage.base import BeforeRead, Entry, Fetched, require_same
 from restore.storage.object_store import ObjectStore, Page, media_type, split, unnameable
 from restore.storage.retry import answered
 
@@ -28,11 +28,11 @@ class GcsStore(ObjectStore):
     def __init__(self, fs: Any) -> None:
         self._fs = fs
 
-    def get(self, path: str, admit: Admit) -> Fetched:
+    def get(self, path: str, check_before_read: BeforeRead) -> Fetched:
         """Read one object: its size and generation first, then the bytes of that generation."""
         bucket, key = split(path)
         found = self._call("GET", "b/{}/o/{}", bucket, key)
-        admit(int(found["size"]), found["generation"])
+        check_before_read(int(found["size"]), found["generation"])
         try:
             with errors_of_storage(path):
                 _, data = self._fs.call(

@@ -13,7 +13,7 @@ import aiohttp
 
 from restore.errors import ErrorCode, ItemError
 from restore.storage.access import is_metadata_address
-from restore.storage.local import Admit, Fetched
+from restore.storage.base import BeforeRead, Fetched
 from restore.storage.retry import Refused
 
 CONNECT_SECONDS, READ_SECONDS = 5, 30
@@ -32,9 +32,9 @@ _ASTRAY = (
 class HttpStore:
     """Read-only. A version is the ETag, else what the server says of size and date."""
 
-    def get(self, path: str, admit: Admit) -> Fetched:
+    def get(self, path: str, check_before_read: BeforeRead) -> Fetched:
         """Read one URL; bytes and version come with one response."""
-        return asyncio.run(_get(path, admit))
+        return asyncio.run(_get(path, check_before_read))
 
     def version(self, path: str) -> str | None:
         """The version of one URL; None when the server says there is nothing."""
@@ -44,19 +44,21 @@ class HttpStore:
             return None
 
 
-async def _get(url: str, admit: Admit) -> Fetched:
+async def _get(url: str, check_before_read: BeforeRead) -> Fetched:
     async with _answer(url) as response:
         version = _token(response)
-        admit(response.content_length or 0, version)
-        return Fetched(await asyncio.wait_for(_body(response, admit, version), MAX_SECONDS), version)
+        check_before_read(response.content_length or 0, version)
+        return Fetched(
+            await asyncio.wait_for(_body(response, check_before_read, version), MAX_SECONDS), version
+        )
 
 
-async def _body(response: aiohttp.ClientResponse, admit: Admit, version: str) -> bytes:
+async def _body(response: aiohttp.ClientResponse, check_before_read: BeforeRead, version: str) -> bytes:
     """The whole body, refused as soon as it is larger than it may be, whatever was announced."""
     data = bytearray()
     async for part in response.content.iter_chunked(PART):
         data += part
-        admit(len(data), version)
+        check_before_read(len(data), version)
     return bytes(data)
 
 

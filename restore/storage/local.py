@@ -7,75 +7,24 @@ import os
 import stat
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from restore.errors import ErrorCode, ItemError, StorageConfigError
+from restore.storage.base import NOWHERE, BeforeRead, Entry, Fetched, require_same
 
 TEMPORARY = ".silverprint-"
 """What the name of a file that is still being written starts with."""
 
-NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
-"""Errors of paths that lead to no file: missing ones, links in a circle, names that are too long."""
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
-
-Admit = Callable[[int, str], None]
-"""Told the size in bytes and the version of what is about to be read; raises to stop the read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """An object's bytes and the store's token for exactly these bytes."""
-
-    data: bytes
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One object of a listing. `path` is relative to what was asked, `size` in bytes, `modified` in UTC."""
-
-    path: str
-    size: int
-    version: str
-    modified: datetime
-
-
-class Store(Protocol):
-    """One kind of store. Paths are absolute, or `bucket/key`; `create` raises FileExistsError."""
-
-    def get(self, path: str, admit: Admit) -> Fetched: ...
-
-    def version(self, path: str) -> str | None: ...
-
-    def create(self, path: str, data: bytes) -> None: ...
-
-    def replace(self, path: str, data: bytes) -> None: ...
-
-    def remove(self, path: str) -> None: ...
-
-    def walk(self, folder: str) -> Iterator[Entry]: ...
-
-    def children(self, folder: str) -> set[str]: ...
-
-
-def require_same(path: str, before: str, after: str) -> None:
-    """Raise `changed_during_run` when a version moved while its object was read."""
-    if before != after:
-        raise ItemError(
-            ErrorCode.CHANGED_DURING_RUN,
-            f"{path} changed while it was read: version {before}, then {after}; run again when it is still",
-        )
 
 
 class DiskStore:
     """Objects are regular files, named by absolute path; symlinks are followed."""
 
-    def get(self, path: str, admit: Admit) -> Fetched:
+    def get(self, path: str, check_before_read: BeforeRead) -> Fetched:
         """Read one file; the version is taken on the open descriptor before and after."""
         _require_regular(path, Path(path).stat())  # before opening: opening a device can have effects
         # O_NONBLOCK: should a fifo take the file's place right now, opening must not wait for a writer.
@@ -83,7 +32,7 @@ class DiskStore:
             status = os.fstat(file.fileno())
             _require_regular(path, status)
             before = _token(status)
-            admit(status.st_size, before)
+            check_before_read(status.st_size, before)
             data = file.read(status.st_size + 1)
             after = _token(os.fstat(file.fileno()))
         require_same(path, before, after)

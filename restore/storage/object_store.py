@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from restore.storage.local import Admit, Entry, Fetched
+from restore.storage.base import BeforeRead, Entry, Fetched
 from restore.storage.retry import retrying
 
 
@@ -38,7 +38,7 @@ class ObjectStore(ABC):
     scheme: str
 
     @abstractmethod
-    def get(self, path: str, admit: Admit) -> Fetched:
+    def get(self, path: str, check_before_read: BeforeRead) -> Fetched:
         """Read one object; bytes and version belong together."""
 
     @abstractmethod

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
-from restore.storage.local import Entry
+from restore.storage.base import Entry
 from restore.storage.object_store import ObjectStore, prefix_of
 
 LISTERS = 16

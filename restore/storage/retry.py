@@ -21,7 +21,7 @@ from tenacity import (
 )
 
 from restore.errors import ErrorCode, ItemError, StorageConfigError
-from restore.storage.access import printable
+from restore.storage.uris import redact
 
 ATTEMPTS = 15
 MAX_SECONDS = 100.0
@@ -89,15 +89,15 @@ def retrying(uri: str, call: Callable[[], T], attempts: int = ATTEMPTS) -> T:
         reason = describe(last.exception())
         if reason in _EXPIRED:
             raise StorageConfigError(
-                f"{printable(uri)}: the credentials are no longer valid ({reason}); renew them and run again"
+                f"{redact(uri)}: the credentials are no longer valid ({reason}); renew them and run again"
             ) from last.exception()
         raise ItemError(
             ErrorCode.STORAGE_UNAVAILABLE,
-            f"{printable(uri)}: {reason}, {last.attempt_number} times; run again when the store is well",
+            f"{redact(uri)}: {reason}, {last.attempt_number} times; run again when the store is well",
         ) from last.exception()
     except _NO_CREDENTIALS as error:
         raise StorageConfigError(
-            f"{printable(uri)}: no usable credentials ({type(error).__name__}); set AWS_ACCESS_KEY_ID and "
+            f"{redact(uri)}: no usable credentials ({type(error).__name__}); set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or a profile, or give the machines a role"
         ) from error
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 
 from botocore.exceptions import ParamValidationError  # type: ignore[import-untyped]
 
-from restore.storage.local import Admit, Entry, Fetched
+from restore.storage.base import BeforeRead, Entry, Fetched
 from restore.storage.object_store import ObjectStore, Page, media_type, tag, unnameable
 from restore.storage.retry import PATIENCE, http_status, patience, retrying
 
@@ -39,14 +39,14 @@ class S3Store(ObjectStore):
     def __init__(self, fs: Any) -> None:
         self._fs = fs
 
-    def get(self, path: str, admit: Admit) -> Fetched:
+    def get(self, path: str, check_before_read: BeforeRead) -> Fetched:
         """Read one object; bytes and ETag come with one response."""
         bucket, _, key = path.partition("/")
         response = self._call("get_object", bucket, Key=key)
         body = response["Body"]
         try:
             version, size = tag(response["ETag"]), response["ContentLength"]
-            admit(size, version)
+            check_before_read(size, version)
             return Fetched(self._within(patience(size), body.read()), version)
         finally:
             self._fs.loop.call_soon_threadsafe(body.close)

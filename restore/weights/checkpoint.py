@@ -14,7 +14,7 @@ import pyarrow.fs
 from restore.errors import EngineError
 from restore.recipe import Role
 from restore.storage import arrow_filesystem
-from restore.storage.access import printable
+from restore.storage.uris import redact
 
 PARTS: Mapping[Role, tuple[str, ...]] = {
     "inpaint": ("scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae"),
@@ -63,7 +63,7 @@ def _weights(name: str, part: str, inside: list[str]) -> list[str]:
     pickles = [file for file in inside if file.endswith(_PICKLES)]
     if pickles:
         raise EngineError(
-            f"{printable(name)} has {pickles[0]} and no safetensors; a pickle can run code when it is "
+            f"{redact(name)} has {pickles[0]} and no safetensors; a pickle can run code when it is "
             "loaded, so none is. Convert it (diffusers: save_pretrained) or name another revision"
         )
     raise _lacks(name, f"{part}/*.safetensors" if part else "diffusion_pytorch_model.safetensors", part)
@@ -71,7 +71,7 @@ def _weights(name: str, part: str, inside: list[str]) -> list[str]:
 
 def _lacks(name: str, what: str, role: str) -> EngineError:
     return EngineError(
-        f"{printable(name)} has no {what}, which {role or 'vae'} is loaded from; name a checkpoint in "
+        f"{redact(name)} has no {what}, which {role or 'vae'} is loaded from; name a checkpoint in "
         "diffusers' layout (a folder with model_index.json, or config.json for a VAE), not a single file"
     )
 
@@ -103,7 +103,7 @@ def copy(role: Role, uri: str, directory: Path) -> None:
         for file in files:
             _copy_file(filesystem, f"{root}/{file}", directory / file)
     except (OSError, pa.ArrowException) as error:
-        raise EngineError(f"{printable(uri)} cannot be read as model weights: {error}") from None
+        raise EngineError(f"{redact(uri)} cannot be read as model weights: {error}") from None
 
 
 def _copy_file(filesystem: pyarrow.fs.FileSystem, path: str, target: Path) -> None:

@@ -20,11 +20,11 @@ import ray
 from cluster.profiles import GPU
 from restore.item import PLAN_SCHEMA
 from restore.pipeline import flow
-from restore.report.thumbnail_store import Album
+from restore.report.thumbnail_store import ThumbnailStore
 from restore.run.lease import take
 from restore.run.ledger import Ledger, collect
-from tests.plans import CHOICE, make_job
-from tests.runs import outcome, pictured, stream
+from tests.support.plans import SELECTION, make_job
+from tests.support.runs import outcome, pictured, stream
 
 ROWS, PER_BLOCK = 4000, GPU.photos_per_block
 
@@ -59,7 +59,7 @@ def as_restored(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name, Album() as album:
+    with tempfile.TemporaryDirectory() as name, ThumbnailStore() as album:
         folder = Path(name)
         plan, job = write_plan(folder), make_job(folder)
         ray.init(include_dashboard=False, log_to_driver=False)
@@ -67,7 +67,7 @@ def main() -> None:
         with take(job.store) as lease:
             ledger = Ledger(job.store, lease, "run", [], max_failed=1)
             began, worked = time.perf_counter(), time.process_time()
-            arrived = as_restored(flow.outcomes(job, plan, [], CHOICE, pool))
+            arrived = as_restored(flow.outcomes(job, plan, [], SELECTION, pool))
             collect(album.watch(arrived), ledger, lambda tally: None, Event())
             spent, worked = time.perf_counter() - began, time.process_time() - worked
         ray.shutdown()

@@ -32,14 +32,14 @@ import psutil
 from PIL import Image
 
 from restore.engines import sizes_of
-from restore.photo.routing import routed
+from restore.photo.routing import assign_engines
 from restore.recipe import Recipe
 from restore.repair.mask import dilate
 from restore.repair.windows import plan_windows
 from tests.bench.device import SPANS, WINDOW_SECONDS, Device
 from tests.bench.throughput import make_inputs
 from tests.conftest import REGION, moto_server
-from tests.proxies import Proxy, serving
+from tests.support.proxies import Proxy, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS, DEVICES, CORES = 200, 2, 2
@@ -172,7 +172,7 @@ def windows_a_photo(masks: Path) -> float:
     for path in masks.iterdir():
         damage = np.asarray(Image.open(path)) > 127
         dilated = dilate(damage, recipe.dilate_kernel, recipe.dilate_iterations)
-        for method, part in routed(damage, dilated, recipe, "sdxl"):
+        for method, part in assign_engines(damage, dilated, recipe, "sdxl"):
             if sizes := sizes_of(method):
                 context, reach = recipe.window_context, recipe.feather
                 found += len(plan_windows(part, context=context, reach=reach, sizes=sizes))
@@ -180,7 +180,9 @@ def windows_a_photo(masks: Path) -> float:
 
 
 def main() -> None:
-    from tests.tiny_checkpoints import make_checkpoints  # and torch, which the plain script does not need
+    from tests.support.tiny_checkpoints import (
+        make_checkpoints,  # and torch, which the plain script does not need
+    )
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     with tempfile.TemporaryDirectory() as name, slow_store() as (env, quick):

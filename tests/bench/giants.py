@@ -19,7 +19,7 @@ import psutil
 from PIL import Image
 
 from jobs.demo.damage import scratched_photograph
-from tests.archives import make_archive, read_manifest_rows, write_manifest
+from tests.support.archives import make_archive, read_manifest_rows, write_manifest
 
 GIANTS, SMALL = 20, 200
 WIDTH, HEIGHT, TILES = 16_000, 12_500, 4

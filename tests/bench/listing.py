@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from manifests import __main__ as manifests
-from manifests import listing
+from manifests.listing import build as listing
 from restore.storage import Entry
 from tests.conftest import REGION, moto_server
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.archives import make_archive
+from tests.support.archives import make_archive
 
 
 def peak_of_driver(manifest: Path, out: Path) -> float:

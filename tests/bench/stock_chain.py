@@ -25,12 +25,12 @@ from skimage import data
 from restore.engines import SDXL_SIZES, Sampler, Task
 from restore.engines.diffusion.engine import DiffusionEngine
 from restore.engines.diffusion.sdxl import load_sdxl
-from restore.imaging.codec import Picture
-from restore.photo.routing import shots
+from restore.imaging.picture import Picture
+from restore.photo.routing import cut_engine_windows
 from restore.recipe import Recipe
 from restore.repair.mask import dilate
-from tests.diffusion_tasks import config
-from tests.tiny_checkpoints import Checkpoints, make_checkpoints
+from tests.support.diffusion_tasks import config
+from tests.support.tiny_checkpoints import Checkpoints, make_checkpoints
 
 PHOTOS, WIDTH, HEIGHT, STEPS = 2, 1536, 1280, 4
 SAMPLER = Sampler("an old photograph", "", STEPS, 7.5, 0.99, 0.8, True, "checkpoint")
@@ -112,7 +112,7 @@ def ours(checkpoints: Checkpoints) -> Spent:
         for number in range(PHOTOS):
             picture, mask = photo(number)
             scan = Picture(picture, "RGB", "png", True)
-            for shot in shots(scan, mask, dilate(mask, 5, 1), Recipe(engine="sdxl"), "sdxl"):
+            for shot in cut_engine_windows(scan, mask, dilate(mask, 5, 1), Recipe(engine="sdxl"), "sdxl"):
                 task = Task("sdxl", shot.pixels, shot.mask, SAMPLER, number)
                 tasks.setdefault(shot.mask.shape, []).append(task)
         for alike in tasks.values():

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from jobs.demo.damage import scratched_photograph
-from tests.archives import write_manifest
+from tests.support.archives import write_manifest
 
 PHOTOS = 200
 WIDTH, HEIGHT = 1632, 1224

@@ -12,8 +12,8 @@ import pytest
 from manifests.catalog.rows import read_committed
 from restore.identity import sha256_bytes
 from restore.storage import OutStore
-from tests.archives import make_archive
-from tests.servers import Azure
+from tests.support.archives import make_archive
+from tests.support.servers import Azure
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from manifests.catalog.rows import read_committed
 from restore.identity import sha256_bytes
 from restore.storage import OutStore
-from tests import corpus
-from tests.archives import write_manifest
-from tests.corpus import kinds
+from tests.support import corpus
+from tests.support.archives import write_manifest
+from tests.support.corpus import kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 

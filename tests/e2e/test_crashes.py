@@ -19,10 +19,9 @@ import pyarrow as pa
 import pytest
 import ray
 
-from restore import photo
 from restore.errors import DeviceLost
 from restore.pipeline import flow
-from tests.plans import CHOICE, make_job, write_plan
+from tests.support.plans import SELECTION, make_job, write_plan
 
 SECONDS = 15.0  # a slow machine must not time out a photo that is well
 
@@ -53,7 +52,7 @@ FATES: dict[str, Callable[[], None]] = {one.__name__: one for one in (exited, se
 def poison() -> None:
     """Make this process one whose steps obey ids like `hung-in-paint`."""
     for step, name in (("prepare", "prepare"), ("paint", "paint"), ("finish", "compose")):
-        setattr(photo, name, obedient(step, getattr(photo, name)))
+        setattr(flow, name, obedient(step, getattr(flow, name)))
 
 
 def obedient(step: str, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -102,7 +101,7 @@ def test_photos_that_kill_or_hang_their_workers_cost_nothing_but_themselves(
     ids = [name for pair in zip(well[::2], well[1::2], expected, strict=True) for name in pair]
     plan = write_plan(tmp_path / "in", tmp_path / "out", ids)
     pool = flow.Pool(actors=1, cpus=0, gpus=0, photos_per_block=4, photo_seconds=SECONDS)
-    stream = flow.outcomes(make_job(tmp_path), plan, ["x_box"], CHOICE, pool)
+    stream = flow.outcomes(make_job(tmp_path), plan, ["x_box"], SELECTION, pool)
     rows = pa.concat_tables(stream).to_pylist()
     assert sorted(row["item_id"] for row in rows) == sorted(ids), "each exactly once"
     assert {row["item_id"]: row["error_code"] for row in rows if row["error_code"]} == expected

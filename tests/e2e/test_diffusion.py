@@ -16,8 +16,8 @@ from PIL import Image
 from manifests.catalog.rows import read_committed
 from restore.imaging.codec import decode
 from restore.storage import OutStore
-from tests.archives import make_archive, read_manifest_rows, write_manifest
-from tests.tiny_checkpoints import Checkpoints, make_vae
+from tests.support.archives import make_archive, read_manifest_rows, write_manifest
+from tests.support.tiny_checkpoints import Checkpoints, make_vae
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ("dtype=float32", "num_inference_steps=4", "high_noise_frac=0.6", "window_context=16")

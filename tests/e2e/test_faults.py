@@ -14,10 +14,10 @@ import pytest
 
 from restore.identity import sha256_bytes
 from restore.storage import OutStore
-from tests.archives import make_archive
 from tests.conftest import S3Server
 from tests.e2e.test_s3 import rows, run, start, upload
-from tests.proxies import INTERNAL, SLOW_DOWN, Fault, Flaky, serving
+from tests.support.archives import make_archive
+from tests.support.proxies import INTERNAL, SLOW_DOWN, Fault, Flaky, serving
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
 PHOTOS = 120

@@ -11,9 +11,9 @@ import pytest
 
 from manifests.catalog.rows import read_committed
 from restore.storage import OutStore
-from tests.archives import make_archive
-from tests.heads import Head, started_head, wait_for
-from tests.schemas import check_record
+from tests.support.archives import make_archive
+from tests.support.heads import Head, started_head, wait_for
+from tests.support.schemas import check_record
 
 PHOTOS = 80
 

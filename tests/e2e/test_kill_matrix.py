@@ -27,12 +27,12 @@ import pytest
 from cluster.profiles import GPU
 from restore.identity import sha256_bytes
 from restore.storage import OutStore
-from tests.archives import make_archive
 from tests.conftest import S3Server
 from tests.e2e.test_many_nodes import pictures, start
 from tests.e2e.test_s3 import rows, upload
-from tests.nodes import Node, Nodes, ray_head, wait_for
-from tests.watch import Line, Watch
+from tests.support.archives import make_archive
+from tests.support.nodes import Node, Nodes, ray_head, wait_for
+from tests.support.watch import Line, Watch
 
 PHOTOS = 160
 SEED = int(os.environ.get("CHAOS_SEED", "20260101"))

@@ -13,11 +13,11 @@ import pytest
 from cluster.profiles import GPU
 from manifests.catalog.rows import committed_rows, current_pictures
 from restore.storage import OutStore
-from tests.archives import make_archive
 from tests.conftest import S3Server
 from tests.e2e.test_s3 import rows, upload
-from tests.nodes import ROOT, Node, Nodes, ray_head, wait_for
-from tests.watch import Watch
+from tests.support.archives import make_archive
+from tests.support.nodes import ROOT, Node, Nodes, ray_head, wait_for
+from tests.support.watch import Watch
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
 PHOTOS = 12 * GPU.photos_per_block  # more than actors take in hand at once

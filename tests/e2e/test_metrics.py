@@ -18,10 +18,10 @@ import pytest
 from manifests.catalog.rows import read_committed
 from restore.run.metrics import LADDER, METRICS, STAGES
 from restore.storage import OutStore
-from tests.archives import make_archive, read_manifest_rows
-from tests.heads import ROOT, Head, started_head, wait_for
-from tests.queries import queries, selectors
-from tests.scrapes import OURS, Scrape, scrape
+from tests.support.archives import make_archive, read_manifest_rows
+from tests.support.heads import ROOT, Head, started_head, wait_for
+from tests.support.queries import queries, selectors
+from tests.support.scrapes import OURS, Scrape, scrape
 
 PHOTOS = 12
 

@@ -19,8 +19,8 @@ from PIL import Image
 
 from manifests.catalog.rows import committed_rows, current_pictures
 from restore.storage import OutStore
-from tests.archives import damage, damaged
 from tests.conftest import S3Server
+from tests.support.archives import damage, damaged
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from restore.outcome import Figures
 from restore.storage import OutStore
-from tests.browser import browser as running_browser
-from tests.runs import failure, outcome, pictured, reported
+from tests.support.browser import browser as running_browser
+from tests.support.runs import failure, outcome, pictured, reported
 
 HACK = "<img src=x onerror=\"window.hacked='id'\">"
 STRANGE = f"{HACK}/é 100%25 #1 & ?"

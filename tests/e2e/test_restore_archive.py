@@ -22,7 +22,7 @@ from PIL import Image
 from manifests.catalog.rows import committed_rows, current_pictures, read_committed
 from restore.outcome import outcome_schema
 from restore.storage import OutStore
-from tests.archives import damage, damaged, make_archive, read_manifest_rows, write_manifest
+from tests.support.archives import damage, damaged, make_archive, read_manifest_rows, write_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 

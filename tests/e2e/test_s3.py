@@ -18,15 +18,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.run_spec import read_order
+from jobs.run_spec import load_run_spec
 from jobs.settings import RestoreSettings
 from manifests.catalog.rows import read_committed
 from restore.identity import output_name, sha256_bytes
 from restore.storage import OutStore
-from tests.archives import make_archive, read_manifest_rows, write_manifest
 from tests.conftest import S3Server
-from tests.proxies import Fault, Flaky, serving
-from tests.schemas import check_event, check_record
+from tests.support.archives import make_archive, read_manifest_rows, write_manifest
+from tests.support.proxies import Fault, Flaky, serving
+from tests.support.schemas import check_event, check_record
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = 12
@@ -141,7 +141,7 @@ def check_changes(s3: S3Server, bucket: str, manifest: str, out: str) -> None:
 
 
 def planned(manifest: str, out: str) -> list[dict[str, Any]]:
-    order = read_order(RestoreSettings(manifest=manifest, output=out))
+    order = load_run_spec(RestoreSettings(manifest=manifest, output=out))
     return list(order.plan().todo.to_pylist())
 
 

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from restore.storage import OutStore
-from tests.archives import make_archive, read_manifest_rows, write_manifest
 from tests.e2e.test_s3 import rows
-from tests.proxies import serving
+from tests.support.archives import make_archive, read_manifest_rows, write_manifest
+from tests.support.proxies import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -68,7 +68,7 @@ def canaries(folder: Path, server: str) -> dict[str, str]:
     (folder / "key.json").write_text(json.dumps({"type": "service_account", "private_key": "CANARYkeyfile"}))
     keys = "aws_access_key_id = CANARYprofileid\naws_secret_access_key = CANARYprofilekey\n"
     (folder / "aws").write_text(f"[archive]\n{keys}")
-    places = {
+    placements = {
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ENDPOINT_URL": server,
         "AWS_PROFILE": "archive",
@@ -76,12 +76,12 @@ def canaries(folder: Path, server: str) -> dict[str, str]:
         "GOOGLE_APPLICATION_CREDENTIALS": str(folder / "key.json"),
         "STORAGE_EMULATOR_HOST": server,
     }
-    assert set(places) < names and len(names) >= 14, names
+    assert set(placements) < names and len(names) >= 14, names
     secret = {name: CANARY + name.lower().replace("_", "") for name in names}
     account = f"AccountName=archive;AccountKey=CANARYconnection;BlobEndpoint={server}/archive"
     return {
         **secret,
-        **places,
+        **placements,
         "AZURE_STORAGE_CONNECTION_STRING": account,
         "AWS_SHARED_CREDENTIALS_FILE": str(folder / "aws"),
         "AWS_EC2_METADATA_DISABLED": "true",

@@ -57,7 +57,7 @@ def sampler_for(name: str, checkpoint: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trajectory:
+class DenoisingSchedule:
     """The timesteps of one run and who takes which.
 
     Attributes:
@@ -77,7 +77,7 @@ class Trajectory:
 
 def trajectory(
     scheduler: Any, sampler: Sampler, seeds: Sequence[int], device: torch.device, *, refine: bool
-) -> Trajectory:
+) -> DenoisingSchedule:
     """Set `scheduler` up for one run of one batch.
 
     As diffusers counts: `strength` drops steps from the start, the refiner takes the timesteps below
@@ -104,29 +104,29 @@ def trajectory(
     random = {}
     if "generator" in inspect.signature(scheduler.step).parameters:
         random["generator"] = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-    return Trajectory(scheduler, kept[~low], kept[low], guided, sampler.strength == 1.0, random)
+    return DenoisingSchedule(scheduler, kept[~low], kept[low], guided, sampler.strength == 1.0, random)
 
 
-def started(batch: Batch, path: Trajectory) -> Tensor:
+def started(batch: Batch, path: DenoisingSchedule) -> Tensor:
     """The latents that the base begins with."""
     if path.pure_noise:
         return batch.noise * path.scheduler.init_noise_sigma
     return _noised(batch, path, path.base[0])
 
 
-def _noised(batch: Batch, path: Trajectory, timestep: Tensor) -> Tensor:
+def _noised(batch: Batch, path: DenoisingSchedule, timestep: Tensor) -> Tensor:
     noised: Tensor = path.scheduler.add_noise(batch.clean, batch.noise, timestep.reshape(1))
     return noised
 
 
-def walk_base(latents: Tensor, path: Trajectory, predict: Predict) -> Tensor:
+def denoise_base(latents: Tensor, path: DenoisingSchedule, predict: Predict) -> Tensor:
     """All steps of the base, which sees the mask and keeps to it by itself."""
     for index, timestep in enumerate(path.base):
         latents = _step(latents, timestep, path, predict, guided=index < path.guided)
     return latents
 
 
-def walk_refiner(latents: Tensor, batch: Batch, path: Trajectory, predict: Predict) -> Tensor:
+def walk_refiner(latents: Tensor, batch: Batch, path: DenoisingSchedule, predict: Predict) -> Tensor:
     """All steps of the refiner; the known region is the clean latents' at every noise level."""
     for index, timestep in enumerate(path.refiner, len(path.base)):
         latents = _held(latents, _noised(batch, path, timestep), batch.mask)
@@ -138,7 +138,9 @@ def _held(latents: Tensor, known: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask > 0.5, latents, known)
 
 
-def _step(latents: Tensor, timestep: Tensor, path: Trajectory, predict: Predict, *, guided: bool) -> Tensor:
+def _step(
+    latents: Tensor, timestep: Tensor, path: DenoisingSchedule, predict: Predict, *, guided: bool
+) -> Tensor:
     scheduler = path.scheduler
     noise = predict(scheduler.scale_model_input(latents, timestep), timestep, guided)
     stepped: Tensor = scheduler.step(noise, timestep, latents, **path.random, return_dict=False)[0]

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from restore.engines import EngineConfig, Painted, Sampler, Size, Task
-from restore.engines.diffusion.denoising import Trajectory, sampler_for, trajectory
+from restore.engines.diffusion.denoising import DenoisingSchedule, sampler_for, trajectory
 from restore.engines.diffusion.latents import Batch, Window, decoded, encoded
 from restore.engines.diffusion.loading import torch_dtype
-from restore.engines.diffusion.memory import Answer, Ladder, Rung, micro_batch
+from restore.engines.diffusion.memory import Answer, FallbackStep, MemoryFallback, micro_batch
 from restore.errors import DeviceLost, ErrorCode, ItemError
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Model(Protocol):
         """Whether a second expert takes the low noise levels."""
         ...
 
-    def denoised(self, batch: Batch, path: Trajectory) -> Tensor:
+    def denoised(self, batch: Batch, path: DenoisingSchedule) -> Tensor:
         """Latents `(B, 4, h, w)` of the repainted windows."""
         ...
 
@@ -46,7 +46,7 @@ class DiffusionEngine:
         self._model = model
         self._device = torch.device(config.device)
         self._card = torch.cuda.get_device_name(self._device) if config.device == "cuda" else None
-        self._ladder = Ladder(
+        self._ladder = MemoryFallback(
             lambda size: micro_batch(size, config.batch, self._device, torch_dtype(config.dtype))
         )
         if config.compile != "none":
@@ -64,7 +64,7 @@ class DiffusionEngine:
             except torch.AcceleratorError as error:
                 raise DeviceLost(f"{self._device}: {error}") from error
 
-    def _painted(self, tasks: Sequence[Task], rung: Rung) -> list[Answer]:
+    def _painted(self, tasks: Sequence[Task], rung: FallbackStep) -> list[Answer]:
         """One micro-batch; items that did not come out finite once more, each alone."""
         vae = self._model.vae
         (vae.enable_tiling if rung.tiled else vae.disable_tiling)()
@@ -90,7 +90,7 @@ class DiffusionEngine:
         batch = encoded(tasks, self._model.vae, self._device)
         return decoded(self._model.denoised(batch, path), self._model.vae), type(scheduler).__name__
 
-    def _rescued(self, task: Task, rung: Rung) -> Answer:
+    def _rescued(self, task: Task, rung: FallbackStep) -> Answer:
         """A task whose VAE overflowed in 16 bit, again with one of 32 bits."""
         vae = self._model.vae
         kept = vae.dtype

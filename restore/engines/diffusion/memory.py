@@ -21,14 +21,14 @@ Answer = Painted | ItemError
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class FallbackStep:
     """How windows of one size are painted now: so many at once, the VAE whole or in tiles."""
 
     micro_batch: int
     tiled: bool = False
     steps: tuple[str, ...] = ()
 
-    def below(self, tried: int) -> Rung | None:
+    def below(self, tried: int) -> FallbackStep | None:
         """The next rung after `tried` windows did not fit, None below the last."""
         if tried > 1:
             half = tried // 2
@@ -37,7 +37,7 @@ class Rung:
 
 
 @dataclass(slots=True)
-class Ladder:
+class MemoryFallback:
     """Steps down as memory runs out, and stays there for that window size as long as the actor lives.
 
     Attributes:
@@ -45,17 +45,17 @@ class Ladder:
     """
 
     first: Callable[[Size], int]
-    rungs: dict[Size, Rung] = field(default_factory=dict)
+    rungs: dict[Size, FallbackStep] = field(default_factory=dict)
 
     def paint(
-        self, tasks: Sequence[Task], paint: Callable[[Sequence[Task], Rung], list[Answer]]
+        self, tasks: Sequence[Task], paint: Callable[[Sequence[Task], FallbackStep], list[Answer]]
     ) -> list[Answer]:
         """All tasks, all of one size, by calls of `paint` with as many as fit.
 
         A task that does not fit alone with a tiled VAE is an ItemError `out_of_memory`.
         """
         height, width = tasks[0].mask.shape
-        rung = self.rungs.get((width, height)) or Rung(self.first((width, height)))
+        rung = self.rungs.get((width, height)) or FallbackStep(self.first((width, height)))
         answers: list[Answer] = []
         while len(answers) < len(tasks):
             micro = tasks[len(answers) :][: rung.micro_batch]
@@ -70,7 +70,7 @@ class Ladder:
 
 
 def _attempt(
-    micro: Sequence[Task], rung: Rung, paint: Callable[[Sequence[Task], Rung], list[Answer]]
+    micro: Sequence[Task], rung: FallbackStep, paint: Callable[[Sequence[Task], FallbackStep], list[Answer]]
 ) -> list[Answer] | None:
     """None when memory ran out; what the attempt held is free again then."""
     try:
@@ -100,7 +100,7 @@ def micro_batch(size: Size, batch: int, device: torch.device, dtype: torch.dtype
     return max(1, min(batch, int(free * USABLE) // one))
 
 
-class Turns:
+class ModelOffload:
     """Models that share a card too small for all of them, one on it at a time (accelerate's offload hooks).
 
     Without offload everything stays on the device and this does nothing.

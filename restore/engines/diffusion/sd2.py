@@ -9,11 +9,11 @@ from diffusers import StableDiffusionInpaintPipeline
 from torch import Tensor
 
 from restore.engines import EngineConfig, Sampler, sizes_of
-from restore.engines.diffusion.denoising import Trajectory, started, walk_base
+from restore.engines.diffusion.denoising import DenoisingSchedule, denoise_base, started
 from restore.engines.diffusion.engine import DiffusionEngine
 from restore.engines.diffusion.latents import Batch
 from restore.engines.diffusion.loading import load_pipeline, prepared, require_device
-from restore.engines.diffusion.memory import Turns
+from restore.engines.diffusion.memory import ModelOffload
 from restore.engines.diffusion.prompts import Prompts, encoder
 from restore.engines.diffusion.unet import expert
 
@@ -40,17 +40,17 @@ class Sd2:
         self.vae = pipeline.vae.to(device)
         self.scheduler = pipeline.scheduler
         self._unet = prepared(pipeline.unet, config)
-        self._turns = Turns([pipeline.text_encoder, self._unet], device, config.offload)
+        self._turns = ModelOffload([pipeline.text_encoder, self._unet], device, config.offload)
         self._prompts = Prompts(encoder(pipeline, device), blank_is_zero=False)
 
     def refines(self, sampler: Sampler) -> bool:
         """Never: there is no refiner for SD 2."""
         return False
 
-    def denoised(self, batch: Batch, path: Trajectory) -> Tensor:
+    def denoised(self, batch: Batch, path: DenoisingSchedule) -> Tensor:
         """Latents of the repainted windows."""
         one = expert(self._unet, self._prompts, batch, ((), ()))
         self._turns.end()
-        latents = walk_base(started(batch, path), path, one.predict)
+        latents = denoise_base(started(batch, path), path, one.predict)
         self._turns.end()
         return latents

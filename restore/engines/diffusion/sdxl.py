@@ -9,13 +9,13 @@ from diffusers import StableDiffusionXLInpaintPipeline
 from torch import Tensor
 
 from restore.engines import SDXL_SIZES, EngineConfig, Sampler
-from restore.engines.diffusion.denoising import Trajectory, started, walk_base, walk_refiner
+from restore.engines.diffusion.denoising import DenoisingSchedule, denoise_base, started, walk_refiner
 from restore.engines.diffusion.engine import DiffusionEngine
 from restore.engines.diffusion.latents import Batch
 from restore.engines.diffusion.loading import load_pipeline, load_vae, prepared, require_device
-from restore.engines.diffusion.memory import Turns
+from restore.engines.diffusion.memory import ModelOffload
 from restore.engines.diffusion.prompts import Prompts, encoder
-from restore.engines.diffusion.unet import Expert, expert
+from restore.engines.diffusion.unet import ConditionedUNet, expert
 from restore.errors import EngineError
 
 AESTHETIC, NEGATIVE_AESTHETIC = 6.0, 2.5
@@ -69,7 +69,7 @@ class Sdxl:
         self.has_refiner = refiner is not None
         pipelines = [base] if refiner is None else [base, refiner]
         unets = [prepared(pipeline.unet, config) for pipeline in pipelines]
-        self._turns = Turns([base.text_encoder, base.text_encoder_2, *unets], device, config.offload)
+        self._turns = ModelOffload([base.text_encoder, base.text_encoder_2, *unets], device, config.offload)
         self._prompts = {
             pipeline: Prompts(
                 encoder(pipeline, device), blank_is_zero=pipeline.config.force_zeros_for_empty_prompt
@@ -87,17 +87,17 @@ class Sdxl:
             raise EngineError("refine=true needs models.refiner; name one, or set refine=false")
         return sampler.refine
 
-    def denoised(self, batch: Batch, path: Trajectory) -> Tensor:
+    def denoised(self, batch: Batch, path: DenoisingSchedule) -> Tensor:
         """Latents of the repainted windows: base, then refiner, with no decode between them."""
         base, refiner = self._experts(batch, refine=len(path.refiner) > 0)
-        latents = walk_base(started(batch, path), path, base.predict)
+        latents = denoise_base(started(batch, path), path, base.predict)
         self._turns.end()
         if refiner is not None:
             latents = walk_refiner(latents, batch, path, refiner.predict)
             self._turns.end()
         return latents
 
-    def _experts(self, batch: Batch, *, refine: bool) -> tuple[Expert, Expert | None]:
+    def _experts(self, batch: Batch, *, refine: bool) -> tuple[ConditionedUNet, ConditionedUNet | None]:
         pipelines = [self._base, self._refiner] if refine else [self._base]
         experts = [
             expert(pipeline.unet, self._prompts[pipeline], batch, _conditions(pipeline, batch.pixels))

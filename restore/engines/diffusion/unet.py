@@ -27,7 +27,7 @@ class Conditions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Expert:
+class ConditionedUNet:
     """A UNet with what it needs to predict the noise in one batch.
 
     Attributes:
@@ -66,7 +66,9 @@ class Expert:
         return predicted.float()
 
 
-def expert(unet: Any, prompts: Prompts, batch: Batch, ids: tuple[Sequence[float], Sequence[float]]) -> Expert:
+def expert(
+    unet: Any, prompts: Prompts, batch: Batch, ids: tuple[Sequence[float], Sequence[float]]
+) -> ConditionedUNet:
     """The expert for one batch.
 
     Args:
@@ -80,7 +82,7 @@ def expert(unet: Any, prompts: Prompts, batch: Batch, ids: tuple[Sequence[float]
         negative = _conditions([prompts.negative(sampler.negative_prompt) for sampler in samplers], ids[1])
         both = positive.after(negative)
     sees_mask = unet.config.in_channels > batch.clean.shape[1]
-    return Expert(
+    return ConditionedUNet(
         unet=unet,
         positive=positive,
         both=both,

@@ -11,10 +11,10 @@ import re
 from dataclasses import replace
 
 from restore.imaging.metadata import exif, jpeg, png, tiff, webp
-from restore.imaging.metadata.record import Format, Surroundings
+from restore.imaging.metadata.record import Format, Metadata
 
 
-def read(data: bytes, form: Format) -> Surroundings:
+def read(data: bytes, form: Format) -> Metadata:
     """Everything around the pixels of `data`; EXIF and XMP as for the upright picture.
 
     Raises:
@@ -36,7 +36,7 @@ def bare(data: bytes, form: Format) -> bytes:
     return bares[form](data)
 
 
-def _settle_exif(around: Surroundings) -> Surroundings:
+def _settle_exif(around: Metadata) -> Metadata:
     if around.exif is None:
         return around
     try:
@@ -48,20 +48,20 @@ def _settle_exif(around: Surroundings) -> Surroundings:
         return replace(around, exif=None, dropped=(*around.dropped, "exif"))
 
 
-def _settle_xmp(around: Surroundings) -> Surroundings:
+def _settle_xmp(around: Metadata) -> Metadata:
     if around.xmp is None:
         return around
     upright = re.sub(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8]", rb"\g<1>1", around.xmp)
     return replace(around, xmp=upright)
 
 
-def _settle_dpi(around: Surroundings) -> Surroundings:
+def _settle_dpi(around: Metadata) -> Metadata:
     if around.dpi is None or all(0.1 <= value <= 100_000 for value in around.dpi):
         return around
     return replace(around, dpi=None, dropped=(*around.dropped, "dpi"))  # more than the formats' fields hold
 
 
-def embed(data: bytes, form: Format, around: Surroundings, alpha: bool) -> tuple[bytes, tuple[str, ...]]:
+def embed(data: bytes, form: Format, around: Metadata, alpha: bool) -> tuple[bytes, tuple[str, ...]]:
     """`data`, an encoded picture without metadata, with that of `around`; and what found no room."""
     if form == "jpeg":
         return jpeg.embed(data, around)

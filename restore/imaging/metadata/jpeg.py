@@ -6,9 +6,8 @@ import re
 import struct
 from collections.abc import Iterator
 
-from restore.imaging.metadata import exif as tags
-from restore.imaging.metadata import iptc
-from restore.imaging.metadata.record import Surroundings
+from restore.imaging.metadata import exif, iptc
+from restore.imaging.metadata.record import Metadata
 
 _EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
@@ -19,7 +18,7 @@ _FILL = re.compile(rb"\xff+")
 _PICTURES, _PICTURE = 0xB001, 0xB002  # of CIPA DC-007's index: their number, and 16 bytes for each
 
 
-def read(data: bytes) -> Surroundings:
+def read(data: bytes) -> Metadata:
     """What the segments before the first scan say."""
     exif = xmp = dpi = found = size = None
     profile: dict[int, bytes] = {}
@@ -51,7 +50,7 @@ def read(data: bytes) -> Surroundings:
     records = iptc.of_resources(resources)
     if records is None and b"8BIM\x04\x04" in resources:
         dropped.append("iptc")
-    return Surroundings(
+    return Metadata(
         icc=icc,
         exif=exif,
         xmp=xmp,
@@ -70,13 +69,13 @@ def _further_pictures(index: bytes) -> tuple[list[str], str | None]:
     Previews and gain maps may go; the other views of a stereo pair or a panorama are pictures too.
     """
     try:
-        entries, _ = tags.read_entries(index, *tags.first_directory(index))
+        entries, _ = exif.read_entries(index, *exif.first_directory(index))
     except ValueError:
         return ["further pictures"], None
     kinds = entries[_PICTURE].value[2::16] if _PICTURE in entries else b""
     if b"\2" in kinds:
         return [], "several views in one JPEG (MPO)"
-    return (["further pictures"] if tags.number(entries, _PICTURES, 1) > 1 else []), None
+    return (["further pictures"] if exif.number(entries, _PICTURES, 1) > 1 else []), None
 
 
 def segments(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -119,7 +118,7 @@ def _jfif_dpi(payload: bytes) -> tuple[float, float] | None:
     return (x * scale, y * scale) if scale and x and y else None
 
 
-def embed(data: bytes, around: Surroundings) -> tuple[bytes, tuple[str, ...]]:
+def embed(data: bytes, around: Metadata) -> tuple[bytes, tuple[str, ...]]:
     """`data` with the metadata put before its first segment, and what is too large for segments."""
     dropped = []
     x, y = (round(value) for value in around.dpi or (1, 1))

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 
 from restore.imaging.metadata import iptc
-from restore.imaging.metadata.record import Surroundings
+from restore.imaging.metadata.record import Metadata
 
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _IPTC_KEYWORD = b"Raw profile type iptc"
@@ -17,7 +17,7 @@ _IMAGE_DATA = (b"IDAT", b"fdAT")
 _FOR_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
 
-def read(data: bytes) -> Surroundings:
+def read(data: bytes) -> Metadata:
     """What the chunks say, those after the image data too."""
     values: dict[str, bytes] = {}
     found = list(chunks(data))
@@ -37,7 +37,7 @@ def read(data: bytes) -> Surroundings:
         elif kind == b"cICP" or (kind == b"gAMA" and not kinds & {b"sRGB", b"iCCP", b"cICP"}):
             dropped.append("gamma")
     dropped += [name for name, value in values.items() if not value]
-    return Surroundings(
+    return Metadata(
         **{name: value or None for name, value in values.items()},  # type: ignore[arg-type]
         size=struct.unpack_from(">2L", data, 16),
         dpi=_dpi(found),
@@ -129,7 +129,7 @@ def _text(kind: bytes, payload: bytes) -> bytes:
     return _inflate(rest[1:]) if kind == b"zTXt" else rest
 
 
-def embed(data: bytes, around: Surroundings) -> bytes:
+def embed(data: bytes, around: Metadata) -> bytes:
     """`data` with the metadata in place of what libvips wrote between IHDR and the image data.
 
     That is a resolution of 25.4 dpi where it was told none.

@@ -9,7 +9,7 @@ Format = Literal["jpeg", "png", "tiff", "webp"]
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Metadata:
     """What a file says about its pixels besides the pixels.
 
     Attributes:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from restore.imaging.metadata import exif as tags
 from restore.imaging.metadata import iptc
 from restore.imaging.metadata.exif import Entry
-from restore.imaging.metadata.record import Surroundings
+from restore.imaging.metadata.record import Metadata
 
 _LOSSY = frozenset([6, 7, 50001])  # JPEG and WebP
 # Plain, CCITT, LZW, Deflate, PackBits. Not JPEG 2000, JPEG XL, LERC, JBIG and other codecs of their own.
@@ -20,7 +20,7 @@ _FOR_PIXELS = tags.STRUCTURAL - {
 _COUNTED = 1000  # pages; more are no longer told apart
 
 
-def read(data: bytes) -> Surroundings:
+def read(data: bytes) -> Metadata:
     """What the first directory says; its EXIF is collected from among the other tags."""
     layout, offset = tags.first_directory(data)
     entries, following = tags.read_entries(data, layout, offset)
@@ -33,7 +33,7 @@ def read(data: bytes) -> Surroundings:
         exif = _exif(data, layout, offset)
     except ValueError:
         exif, dropped = None, [*dropped, "exif"]
-    return Surroundings(
+    return Metadata(
         icc=entries[tags.ICC_PROFILE].value if tags.ICC_PROFILE in entries else None,
         exif=exif,
         xmp=entries[tags.XMP].value if tags.XMP in entries else None,
@@ -122,7 +122,7 @@ def _strange_samples(entries: Mapping[int, Entry]) -> str | None:
     return None
 
 
-def embed(data: bytes, around: Surroundings) -> bytes:
+def embed(data: bytes, around: Metadata) -> bytes:
     """A second first directory at the end of the file: libvips' own tags, then ours."""
     layout, offset = tags.first_directory(data)
     own = dict(tags.read_entries(data, layout, offset)[0])

@@ -5,21 +5,21 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 
-from restore.imaging.metadata import exif as tags
-from restore.imaging.metadata.record import Surroundings
+from restore.imaging.metadata import exif
+from restore.imaging.metadata.record import Metadata
 
 _MOST_CHUNKS = 10_000
 _FOR_PIXELS = (b"VP8X", b"ALPH", b"VP8 ", b"VP8L", b"ANIM", b"ANMF")
 _ALPHA, _FRAMES = 0x10, 0x02  # of VP8X's flags
 
 
-def read(data: bytes) -> Surroundings:
+def read(data: bytes) -> Metadata:
     """What the chunks say."""
     found = dict(chunks(data))
     if not found.keys() & {b"VP8 ", b"VP8L", b"ANMF"}:
         raise ValueError("no picture in it")
     exif = found.get(b"EXIF")
-    return Surroundings(
+    return Metadata(
         icc=found.get(b"ICCP"),
         exif=exif.removeprefix(b"Exif\0\0") if exif else None,
         xmp=found.get(b"XMP "),
@@ -64,7 +64,7 @@ def _riff(chunked: Iterable[bytes]) -> bytes:
     return struct.pack("<4sL4s", b"RIFF", len(body) + 4, b"WEBP") + body
 
 
-def embed(data: bytes, around: Surroundings, alpha: bool) -> bytes:
+def embed(data: bytes, around: Metadata, alpha: bool) -> bytes:
     """`data` in the extended format, the metadata round its image chunks."""
     exif = _with_dpi(around)
     image = [(kind, payload) for kind, payload in chunks(data) if kind in (b"ALPH", b"VP8 ", b"VP8L")]
@@ -99,13 +99,13 @@ def _size(image: Mapping[bytes, bytes]) -> tuple[int, int]:
     return width & 0x3FFF, height & 0x3FFF
 
 
-def _with_dpi(around: Surroundings) -> bytes | None:
+def _with_dpi(around: Metadata) -> bytes | None:
     """EXIF that states the resolution: WebP has no other place for it."""
     if around.dpi is None:
         return around.exif
     if around.exif is None:
-        return tags.write_exif(tags.dpi_entries(around.dpi))
-    place = tags.first_directory(around.exif)
-    if tags.dpi_of(tags.read_entries(around.exif, *place)[0]) == around.dpi:
+        return exif.write_exif(exif.dpi_entries(around.dpi))
+    place = exif.first_directory(around.exif)
+    if exif.dpi_of(exif.read_entries(around.exif, *place)[0]) == around.dpi:
         return around.exif
-    return tags.write_exif({**tags.read_tree(around.exif, *place), **tags.dpi_entries(around.dpi)})
+    return exif.write_exif({**exif.read_tree(around.exif, *place), **exif.dpi_entries(around.dpi)})

@@ -1,0 +1,183 @@
+"""The commands over manifests: validate, show, build, diff."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+
+import pyarrow.compute as pc
+
+from cluster.profiles import PROFILES
+from manifests.catalog.rows import Rows, committed_rows
+from manifests.listing.build import Found, Sources
+from manifests.listing.build import build as build_manifest
+from manifests.planning.compare import Changes, against_store, between, write_todo
+from manifests.planning.plan import named_engines, plan
+from manifests.reading.schema import Manifest, fill_versions, input_policy, read_manifest
+from restore.cli import argument, option
+from restore.engines import EngineConfig
+from restore.engines.selection import select_engines
+from restore.errors import UsageError
+from restore.identity import recipe_hash
+from restore.recipe import read_recipe
+from restore.storage import OutStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateSettings:
+    """What `validate` can be told."""
+
+    manifest: str = argument("a manifest: Parquet, CSV or JSON Lines", metavar="MANIFEST")
+
+
+def validate(settings: ValidateSettings) -> int:
+    """Say that a manifest has no faults; the error that stops it says all that it has."""
+    print(f"{settings.manifest}: {read_manifest(settings.manifest).table.num_rows} rows, no faults")
+    return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowSettings:
+    """What `show` can be told."""
+
+    manifest: str = argument("a manifest: Parquet, CSV or JSON Lines", metavar="MANIFEST")
+    rows: int = option("how many rows to print", 10, metavar="N")
+
+
+def show(settings: ShowSettings) -> int:
+    """A manifest's rows as a run would read them: the counts, then the first rows."""
+    manifest = read_manifest(settings.manifest)
+    table = manifest.table
+    unmasked = table["mask"].null_count
+    pinned = pc.sum(pc.is_valid(table["image_version"])).as_py() or 0
+    columns = ", ".join((*manifest.overrides, *manifest.extra))
+    print(f"{manifest.uri}: {table.num_rows} rows, {unmasked} without a mask, {pinned} with a version")
+    print(f"columns besides item_id, image and mask: {columns or 'none'}")
+    for row in table.slice(0, settings.rows).to_pylist():
+        print("  ".join(f"{name}={value}" for name, value in row.items() if value not in {None, "{}"}))
+    return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildSettings:
+    """What `build` can be told."""
+
+    images: str = option("the folder of the photos, in any store", metavar="URI")
+    masks: str | None = option(
+        "the folder of their masks; without it they lie among the photos", None, metavar="URI"
+    )
+    out: str = option("the manifest to write or to replace, a .parquet in any store", metavar="FILE")
+    mask_pattern: tuple[str, ...] = option(
+        "masks' paths below their folder, tried in order ({stem}.* and {stem}_mask.*)",
+        (),
+        metavar="PATTERN",
+    )
+    sidecar: str | None = option(
+        "CSV, JSON Lines or Parquet of recipe fields, x_*, priority and reference by item_id",
+        None,
+        metavar="FILE",
+    )
+    exclude: tuple[str, ...] = option("folders that are not listed", (), metavar="URI")
+    probe: bool = option("read each photo's header and note size, depth and mode", False)
+    json: bool = option("print what was found as one JSON object", False)
+
+
+def build(settings: BuildSettings) -> int:
+    """A manifest from what a store lists: photos, their masks and versions, and a sidecar's columns."""
+    listed = build_manifest(
+        Sources(
+            images=settings.images,
+            masks=settings.masks,
+            patterns=settings.mask_pattern,
+            sidecar=settings.sidecar,
+            exclude=settings.exclude,
+        ),
+        settings.out,
+        probe=settings.probe,
+    )
+    if settings.json:
+        print(json.dumps(asdict(listed), ensure_ascii=False))
+        return 0
+    print(f"{listed.manifest}: {listed.rows} rows of {listed.photos} photos")
+    for name, meaning in FOUND.items():
+        found: Found = getattr(listed, name)
+        if found.count:
+            more = [f"and {found.count - SHOWN} more"] if found.count > SHOWN else []
+            names = "".join(f"\n  {line}" for line in [*found.first[:SHOWN], *more])
+            print(f"warning: {meaning}: {found.count}{names}", file=sys.stderr)
+    return 0
+
+
+SHOWN = 10
+
+
+FOUND = {
+    "unpaired_images": "photos without a mask; draw one, or run with --copy-unmasked",
+    "unpaired_masks": "masks without a photo; correct their names or --mask-pattern",
+    "ambiguous": "names left out, since they are claimed twice; rename or remove all but one",
+    "illegal": "photos left out, since their paths can be no item_id; rename them",
+    "other_files": "files that are no photos by their names",
+    "outputs": "files left out, since they are an output store's; keep it elsewhere or pass --exclude",
+    "links": "links left out, since they lead elsewhere; list what they lead to by itself",
+    "unknown_in_sidecar": "ids of the sidecar that are not in the manifest; correct them",
+    "unreadable": "photos whose headers cannot be read; their rows will fail",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiffSettings:
+    """What `diff` can be told."""
+
+    manifests: tuple[str, ...] = argument("a manifest, or the older of two and the newer", metavar="MANIFEST")
+    store: str | None = option("compare one manifest with this output store", None, metavar="URI")
+    recipe: str | None = option("recipe in TOML", None, metavar="FILE")
+    set: tuple[str, ...] = option("override a recipe setting", (), metavar="NAME=VALUE")
+    profile: str = option("whose engines are meant", "local", choices=tuple(PROFILES))
+    retry_failed: bool = option("count what failed in earlier runs as to be done", False)
+    copy_unmasked: bool = option("count photos whose row names no mask as to be copied", False)
+    allow_root: tuple[str, ...] = option("folder that local inputs may lie in", (), metavar="DIR")
+    allow_http: bool = option("read inputs from http(s) too", False)
+    json: bool = option("print one JSON object", False)
+    out: str | None = option("write what is to be done as a manifest", None, metavar="FILE.parquet")
+
+    def __post_init__(self) -> None:
+        """Raises UsageError unless there are two things to compare."""
+        if len(self.manifests) != (1 if self.store else 2):
+            raise UsageError("diff takes two manifests, or one and --store; name the manifests first")
+
+
+def diff(settings: DiffSettings) -> int:
+    """Two manifests compared, or a manifest with what a store holds: what is to be done, and why."""
+    changes, manifest, wanted = _against_store(settings) if settings.store else _between(settings)
+    if settings.out:
+        write_todo(changes, manifest, wanted, settings.out)
+    compared = {"manifests": list(settings.manifests), "store": settings.store}
+    summary = {**compared, **changes.summary()}
+    print(json.dumps(summary, ensure_ascii=False) if settings.json else changes.text())
+    return 0
+
+
+def _between(settings: DiffSettings) -> tuple[Changes, Manifest, Rows]:
+    old, new = map(read_manifest, settings.manifests)
+    return between(old.table, new.table), new, new.table
+
+
+def _against_store(settings: DiffSettings) -> tuple[Changes, Manifest, Rows]:
+    (uri,) = settings.manifests
+    recipe = read_recipe(settings.recipe, settings.set)
+    manifest = read_manifest(uri)
+    wanted = fill_versions(manifest, input_policy(uri, settings.allow_root, settings.allow_http))
+    auto = PROFILES[settings.profile].auto
+    choice = select_engines(named_engines(wanted), auto, recipe, EngineConfig(dtype=recipe.dtype))
+    committed = committed_rows(OutStore.open(settings.store or ""))
+    planned = plan(
+        wanted,
+        committed,
+        recipe_hash=recipe_hash(recipe),
+        engine_hashes=choice.hashes,
+        engine=recipe.engine,
+        retry_failed=settings.retry_failed,
+        copy_unmasked=settings.copy_unmasked,
+    )
+    return against_store(planned, wanted, committed), manifest, wanted

@@ -1,0 +1,98 @@
+"""A decoded picture, its header, and an encoded one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from restore.imaging.metadata.record import Format
+from restore.imaging.pixels import Mode, Pixels
+
+_CHANNELS: Mapping[Mode, int] = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded photo.
+
+    Attributes:
+        pixels: `(H, W)` for L, else `(H, W, C)`; uint8 or uint16 over their full range, upright,
+            C-contiguous, read-only. CMYK: 0 is no ink.
+        format: of the file it came from.
+        lossless: whether that file's compression kept every sample.
+        orientation: EXIF orientation as stored, 1 to 8; `pixels` and the metadata are upright already.
+        icc: ICC profile.
+        exif: TIFF structure without JPEG's "Exif" marker; Orientation 1, no thumbnail.
+        xmp: XMP packet, its tiff:Orientation 1.
+        iptc: IPTC-IIM records.
+        dpi: horizontal and vertical, upright.
+        dropped: what reading lost, by name.
+    """
+
+    pixels: Pixels
+    mode: Mode
+    format: Format
+    lossless: bool
+    orientation: int = 1
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def bit_depth(self) -> int:
+        """Bits of one sample, 8 or 16."""
+        return 8 * self.pixels.dtype.itemsize
+
+    @property
+    def width(self) -> int:
+        """Pixels across, upright."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels down, upright."""
+        return int(self.pixels.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says of its picture before any pixel is decoded.
+
+    `width` and `height` are upright. `mode` is that of the stored colours: a palette of grays, which
+    decodes to L, says RGB here. `whole`: the decoder holds all of the picture, as for a progressive JPEG.
+    """
+
+    format: Format
+    width: int
+    height: int
+    bit_depth: int
+    mode: Mode
+    orientation: int
+    pages: int
+    whole: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """What the decoded samples take."""
+        return self.width * self.height * _CHANNELS[self.mode] * self.bit_depth // 8
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An encoded picture.
+
+    Attributes:
+        extension: without the dot.
+        proof: "exact" when `data` decodes to the very pixels that were given, else "lossy".
+        dropped: all that source and output differ in besides pixels: the picture's own `dropped`,
+            then what this format cannot hold.
+    """
+
+    data: bytes
+    extension: str
+    proof: Literal["exact", "lossy"]
+    dropped: tuple[str, ...]

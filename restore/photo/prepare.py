@@ -1,0 +1,252 @@
+"""Prepare: fetch, decode, find the damage, cut the windows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+
+import numpy as np
+
+from restore import identity
+from restore.engines import Method, Sampler, Task, sizes_of
+from restore.engines.prefill import prefill
+from restore.errors import ErrorCode, ItemError
+from restore.imaging import codec
+from restore.imaging.picture import Picture
+from restore.imaging.thumbnails import thumbnail
+from restore.item import Item
+from restore.outcome import TOUCHED, Outcome, Seconds, Thumbs
+from restore.photo.inputs import Read, _fetch, _header, _needs
+from restore.photo.routing import EngineWindow, cut_engine_windows
+from restore.photo.state import Job, Mask, Prepared, Source, failed, first_draft
+from restore.recipe import Recipe, with_overrides
+from restore.repair import mask as masks
+from restore.repair import outpaint
+from restore.repair.paste import WindowPlacement, packed
+from restore.storage import Fetched, fetch
+
+CARRY_LIMIT = 64 * 2**20
+"""Bytes of a source that travel from prepare to finish; a larger one is fetched again."""
+
+
+EXTENSIONS: Mapping[str, str] = {"jpeg": "jpg", "png": "png", "tiff": "tif", "webp": "webp"}
+
+
+def prepare(item: Item, job: Job, read: Read = fetch) -> Prepared | Outcome:
+    """Fetch by `read`, decode, find the damage, cut the windows.
+
+    A photo of which only the versions have changed ends here, its `reused_from` naming the row that says the
+    rest.
+    """
+    began = time.perf_counter()
+    draft = first_draft(item, job)
+    try:
+        recipe = with_overrides(job.recipe, item.overridden())
+        draft = replace(draft, recipe=identity.canonical(recipe.model_dump()), seed=recipe.seed)
+        image = _fetch(item.image, item.image_version, ErrorCode.IMAGE_NOT_FOUND, job, read)
+        source = Source(_carried(image.data), image.version, identity.sha256_bytes(image.data))
+        draft = replace(
+            draft, image_version=image.version, image_sha256=source.sha256, read_bytes=len(image.data)
+        )
+        mask = _fetch_mask(item, job, read)
+        if mask is not None:
+            mask_sha256 = identity.sha256_bytes(mask.data)
+            draft = replace(
+                draft,
+                mask_version=mask.version,
+                mask_sha256=mask_sha256,
+                read_bytes=draft.read_bytes + len(mask.data),
+            )
+        fetched, began = time.perf_counter() - began, time.perf_counter()
+        if _only_touched(item, draft):
+            return _timed(_touched(draft, item), began, fetched)
+        with job.memory_gate.reserve(_needs(image.data, recipe, job, copies=1) + _needs_mask(mask, job)):
+            began = time.perf_counter()  # the wait for room is nobody's work
+            picture = codec.decode(image.data, max_megapixels=job.max_megapixels)
+            draft = _with_picture(draft, outpaint.extended(picture, recipe.margins, job.max_megapixels))
+            damage = _damage(mask, picture, recipe, job)
+            draft = replace(draft, mask_coverage=masks.coverage(outpaint.on_canvas(damage, recipe.margins)))
+            if not damage.any() and not any(recipe.margins):
+                return _copy(image.data, picture, _timed(draft, began, fetched), job)
+            ready = _ready(item, recipe, source, picture, damage, draft, job)
+            return replace(ready, draft=_timed(ready.draft, began, fetched), ready_at=time.time())
+    except ItemError as error:
+        return failed(draft, error)
+
+
+def _needs_mask(mask: Fetched | None, job: Job) -> int:
+    header = mask and _header(mask.data, job)
+    return header.bytes * (1 + 2 * header.whole) if header else 0
+
+
+def _only_touched(item: Item, draft: Outcome) -> bool:
+    """Whether the inputs have new versions and yet the very bytes that the former picture was made from."""
+    return (
+        item.former is not None
+        and draft.image_sha256 == item.former_image_sha256
+        and draft.mask_sha256 == item.former_mask_sha256
+    )
+
+
+def _touched(draft: Outcome, item: Item) -> Outcome:
+    """A photo that is not painted again. The driver has its former row, and fills in what is the same."""
+    return replace(draft, status="restored", reason=TOUCHED, reused_from=item.former)
+
+
+def _ready(
+    item: Item,
+    recipe: Recipe,
+    source: Source,
+    picture: Picture,
+    damage: Mask,
+    draft: Outcome,
+    job: Job,
+) -> Prepared:
+    """The photo with its windows cut. `damage` is not dilated yet."""
+    grown = outpaint.on_canvas(_dilated(damage, recipe), recipe.margins)
+    damage = outpaint.on_canvas(damage, recipe.margins)
+    whole = outpaint.extended(picture, recipe.margins, job.max_megapixels)
+    cuts = tuple(cut_engine_windows(whole, damage, grown, recipe, job.auto))
+    methods: list[Method] = sorted({cut.method for cut in cuts})
+    return Prepared(
+        item=item,
+        recipe=recipe,
+        source=source,
+        placements=tuple(WindowPlacement(cut.window, packed(cut.part), cut.tones) for cut in cuts),
+        tasks=tuple(_tasks(cuts, item, recipe)),
+        draft=replace(
+            draft,
+            engine="+".join(methods),
+            engine_hash=job.engine_hashes[recipe.engine],
+            models=tuple(model for method in methods for model in job.models.get(method, ())),
+            dtype=recipe.dtype if any(sizes_of(method) for method in methods) else None,
+            windows=tuple(asdict(cut.window) for cut in cuts),
+        ),
+    )
+
+
+def _timed(draft: Outcome, began: float, fetched: float) -> Outcome:
+    return replace(draft, seconds=Seconds(fetch=fetched, prepare=time.perf_counter() - began))
+
+
+def filled(photo: Prepared) -> Prepared:
+    """The photo with what sized engines are given in the place of its damage.
+
+    The end of preparing it, on the CPUs, so that no GPU waits; a forecast of the work does without.
+    """
+    began = time.perf_counter()
+    tasks = tuple(
+        replace(task, window=prefill(task.window, task.mask), filled=True) if sizes_of(task.method) else task
+        for task in photo.tasks
+    )
+    seconds = photo.draft.seconds
+    seconds = replace(seconds, prepare=seconds.prepare + time.perf_counter() - began)
+    return replace(photo, tasks=tasks, draft=replace(photo.draft, seconds=seconds), ready_at=time.time())
+
+
+def _fetch_mask(item: Item, job: Job, read: Read) -> Fetched | None:
+    if item.mask is None:
+        return None
+    try:
+        return _fetch(item.mask, item.mask_version, ErrorCode.MASK_NOT_FOUND, job, read)
+    except ItemError as error:
+        raise _of_mask(error) if error.code is ErrorCode.IMAGE_TOO_LARGE else error from None
+
+
+def _carried(data: bytes) -> bytes | None:
+    return data if len(data) <= CARRY_LIMIT else None
+
+
+def _with_picture(draft: Outcome, picture: Picture) -> Outcome:
+    return replace(
+        draft,
+        width=picture.width,
+        height=picture.height,
+        bit_depth=picture.bit_depth,
+        color_mode=picture.mode,
+        thumbs=Thumbs(before=thumbnail(picture)),
+    )
+
+
+def _damage(mask: Fetched | None, picture: Picture, recipe: Recipe, job: Job) -> Mask:
+    """The pixels to repaint as the mask says them, before dilation: the damage, or all but it to outpaint."""
+    shape = (picture.height, picture.width)
+    if mask is None:
+        if not (job.copy_unmasked or any(recipe.margins)):
+            raise ItemError(
+                ErrorCode.MASK_NOT_FOUND,
+                "the row names no mask; add one, or copy such photos as they are with --copy-unmasked",
+            )
+        return np.zeros(shape, bool)
+    damage = masks.damage_from(
+        _read_mask(mask.data, job.max_megapixels),
+        shape,
+        picture.orientation,
+        polarity=recipe.mask_polarity,
+        threshold=recipe.mask_threshold,
+    )
+    return ~damage if recipe.mode == "outpaint" else damage
+
+
+def _read_mask(data: bytes, max_megapixels: float) -> Picture:
+    try:
+        return codec.decode(data, max_megapixels=max_megapixels)
+    except ItemError as error:
+        raise _of_mask(error) from None
+
+
+def _of_mask(error: ItemError) -> ItemError:
+    return ItemError(ErrorCode.MASK_UNREADABLE, f"the mask: {error.message}")
+
+
+def _dilated(damage: Mask, recipe: Recipe) -> Mask:
+    dilated = masks.dilate(damage, recipe.dilate_kernel, recipe.dilate_iterations)
+    if dilated.all():
+        raise ItemError(
+            ErrorCode.MASK_FULL,
+            "no known pixel is left after dilation; check mask_polarity "
+            f"(now {recipe.mask_polarity}), mask_threshold and the dilation",
+        )
+    return dilated
+
+
+def _tasks(cuts: Sequence[EngineWindow], item: Item, recipe: Recipe) -> Iterator[Task]:
+    sampler = Sampler(
+        prompt=recipe.prompt,
+        negative_prompt=recipe.negative_prompt,
+        num_inference_steps=recipe.num_inference_steps,
+        guidance_scale=recipe.guidance_scale,
+        strength=recipe.strength,
+        high_noise_frac=recipe.high_noise_frac,
+        refine=recipe.refine,
+        scheduler=recipe.scheduler,
+        guidance_cutoff=recipe.guidance_cutoff,
+    )
+    for number, cut in enumerate(cuts):
+        yield Task(
+            method=cut.method,
+            window=cut.pixels,
+            mask=cut.mask,
+            sampler=sampler,
+            seed=identity.item_seed(recipe.seed, item.item_id, number),
+        )
+
+
+def _copy(data: bytes, picture: Picture, draft: Outcome, job: Job) -> Outcome:
+    """Nothing to repair: the source's own bytes are the output."""
+    began = time.perf_counter()
+    output = identity.output_name(draft.item_id, draft.work_key, EXTENSIONS[picture.format])
+    created = job.store.create(output, data)
+    if created.existing is not None:
+        raise ItemError(ErrorCode.VERIFY_FAILED, f"{output} exists and is not a copy of {draft.image}")
+    return replace(
+        draft,
+        status="copied",
+        output=output,
+        output_sha256=created.sha256,
+        output_bytes=len(data),
+        proof="exact",
+        changed_outside_mask=0,
+        seconds=replace(draft.seconds, upload=time.perf_counter() - began),
+    )

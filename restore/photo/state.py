@@ -1,0 +1,138 @@
+"""The story of one photo: prepare -> paint -> finish. No Ray, no torch.
+
+`prepare` and `finish` are plain functions over one photo; `paint` takes several photos at once, so
+that an engine can batch their windows. What passes between them holds windows and the source's
+encoded bytes, never a decoded scan. A photo that cannot go on becomes its Outcome right there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from restore import identity
+from restore.engines import Method, Task
+from restore.errors import ItemError
+from restore.item import Item
+from restore.outcome import Outcome
+from restore.photo.memory_gate import MemoryGate
+from restore.recipe import Recipe
+from restore.repair.paste import WindowPlacement
+from restore.storage import AccessPolicy, OutStore
+
+Pixels = npt.NDArray[np.generic]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What all photos of one run share."""
+
+    run_id: str
+    recipe: Recipe
+    auto: Method  # what engine=auto means under this run's profile
+    engine_hashes: Mapping[str, str]
+    store: OutStore
+    access: AccessPolicy
+    software_version: str
+    device: str = "cpu"
+    models: Mapping[Method, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
+    max_megapixels: float = 400.0
+    memory_gate: MemoryGate = field(default_factory=MemoryGate)
+    copy_unmasked: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """The photo as it was read. `data` is None when it is too large to carry."""
+
+    data: bytes | None
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Prepared:
+    """A photo whose windows wait to be painted.
+
+    Attributes:
+        places: where each task's window belongs, in the order of `tasks`.
+        facts: the Outcome's fields that are known by now.
+        ready_at: wall clock at the end of prepare, seconds since the epoch.
+    """
+
+    item: Item
+    recipe: Recipe
+    source: Source
+    placements: tuple[WindowPlacement, ...]
+    tasks: tuple[Task, ...]
+    draft: Outcome
+    ready_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class PaintedPhoto:
+    """A photo whose windows are painted, at paint size, in the order of `placements`."""
+
+    item: Item
+    recipe: Recipe
+    source: Source
+    placements: tuple[WindowPlacement, ...]
+    painted: tuple[Pixels, ...]
+    draft: Outcome
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class FinishedPhoto:
+    """A restored picture that waits to be created.
+
+    Attributes:
+        output: its path in the output store.
+        data: its file, verified.
+        made: the Outcome but for what creating it tells.
+        facts: what was known before, for the row of a photo that cannot be stored.
+    """
+
+    output: str
+    data: bytes
+    made: Outcome
+    draft: Outcome
+
+
+def first_draft(item: Item, job: Job) -> Outcome:
+    """What is known of the outcome before the photo is touched."""
+    return Outcome(
+        item_id=item.item_id,
+        run_id=job.run_id,
+        status="failed",
+        work_key=item.work_key,
+        reason=item.reason,
+        image=item.image,
+        image_version=item.image_version,
+        mask=item.mask,
+        mask_version=item.mask_version,
+        recipe_hash=identity.recipe_hash(job.recipe),
+        overrides=item.overrides,
+        pipeline_version=identity.PIPELINE_VERSION,
+        engine_hash=_engine_hash(item, job),
+        attempts=item.attempts + 1,
+        started_at=datetime.now(UTC),
+        software_version=job.software_version,
+        device=job.device,
+        extra=item.extra,
+    )
+
+
+def _engine_hash(item: Item, job: Job) -> str:
+    """The hash that the row's work key was made with; a bad engine name stands for itself there."""
+    name = str(item.overridden().get("engine", job.recipe.engine))
+    return job.engine_hashes.get(name, name)
+
+
+def failed(draft: Outcome, error: ItemError) -> Outcome:
+    """The failed row of a photo, with all that was known of it."""
+    return replace(draft, status="failed", error_code=str(error.code), error_message=error.message)

@@ -1,0 +1,235 @@
+"""Inputs: bytes read from any store, with their versions, and listings of them."""
+
+from __future__ import annotations
+
+import errno
+import io
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO
+
+from restore.errors import ErrorCode, ItemError, StorageConfigError
+from restore.storage.base import NOWHERE, Entry, Fetched, Store
+from restore.storage.filesystems import _writer, arrow_filesystem, filesystem, object_store
+from restore.storage.http import HttpStore
+from restore.storage.local import DiskStore
+from restore.storage.object_store import ObjectStore
+from restore.storage.parallel_listing import entries_below
+from restore.storage.retry import ATTEMPTS, describe, http_status, retrying
+from restore.storage.uris import HTTP_SCHEMES, is_local, local_path, redact, scheme_of
+
+LISTERS = 16
+"""Folders listed at the same time."""
+
+
+HEADS_BELOW = 3
+"""So few objects of a folder are asked for one by one; more are found by listing it."""
+
+
+STREAM_BUFFER = 2**20
+
+
+def fetch(
+    uri: str,
+    *,
+    version: str | None,
+    missing: ErrorCode,
+    max_bytes: int | None = None,
+    attempts: int = ATTEMPTS,
+) -> Fetched:
+    """Read one input whole, with the store's token for exactly the bytes that came.
+
+    Args:
+        uri: absolute, and let pass by an `AccessPolicy`.
+        version: the token it must have, as `versions` gives it; None takes what is there.
+        missing: code for an object that does not exist, `image_not_found` or `mask_not_found`.
+        max_bytes: refuse larger objects before reading them.
+        attempts: how often to try while the store fails in passing ways.
+
+    Raises:
+        ItemError: `missing`, storage_denied, storage_unavailable, changed_during_run, image_too_large.
+        StorageConfigError: when there are no credentials at all, or no library for the scheme.
+    """
+    store, path = _reader(uri)
+
+    def check_before_read(size: int, found: str) -> None:
+        if version is not None and found != version.strip('"'):
+            raise ItemError(
+                ErrorCode.CHANGED_DURING_RUN,
+                f"{redact(uri)} has version {found}, not {version} as listed or pinned; list it again",
+            )
+        if max_bytes is not None and size > max_bytes:
+            raise ItemError(
+                ErrorCode.IMAGE_TOO_LARGE,
+                f"{redact(uri)} has {size} bytes, more than the {max_bytes} allowed; raise "
+                "--max-megapixels to take it",
+            )
+
+    try:
+        return retrying(uri, lambda: store.get(path, check_before_read), attempts)
+    except OSError as error:
+        failed = _item_error(uri, error, missing)
+        if failed is None:
+            raise
+        raise failed from error
+
+
+def _item_error(uri: str, error: OSError, missing: ErrorCode) -> ItemError | None:
+    if isinstance(error, PermissionError):
+        return ItemError(
+            ErrorCode.STORAGE_DENIED,
+            f"{redact(uri)}: may not be read ({describe(error)}); grant the job read and list rights",
+        )
+    if isinstance(error, FileNotFoundError) or error.errno in NOWHERE:
+        return ItemError(missing, f"{redact(uri)} does not exist; correct the manifest or bring it back")
+    if _rejected(error):
+        return ItemError(ErrorCode.STORAGE_DENIED, f"{redact(uri)}: the store rejects it ({describe(error)})")
+    return None
+
+
+def _rejected(error: OSError) -> bool:
+    status = http_status(error)
+    return isinstance(error, PermissionError) or (status is not None and 300 <= status < 500)
+
+
+def versions(uris: Sequence[str]) -> dict[str, str | None]:
+    """The store's tokens of many objects, as `fetch` would report them; None where there is none to be had.
+
+    Object stores are asked by listing each parent folder, page by page, several at the same time; where
+    listing is denied, and for few objects of a folder, object by object. Nothing is cached.
+
+    Raises:
+        StorageConfigError: when a store cannot be reached or has no credentials.
+    """
+    groups: dict[str, set[str]] = defaultdict(set)
+    for uri in uris:
+        groups[uri.rpartition("/")[0]].add(uri)
+    found: dict[str, str | None] = {}
+    with ThreadPoolExecutor(LISTERS) as pool:
+        for some in pool.map(_folder_versions, groups, groups.values()):
+            found.update(some)
+    return found
+
+
+def _folder_versions(folder: str, uris: set[str]) -> dict[str, str | None]:
+    try:
+        store, path = _reader(folder)
+        if isinstance(store, DiskStore):
+            return retrying(folder, lambda: {uri: store.version(local_path(uri)) for uri in uris})
+        if len(uris) < HEADS_BELOW or not isinstance(store, ObjectStore):
+            return {uri: _version(uri) for uri in uris}
+        return _listed_versions(store, path, folder, uris)
+    except FileNotFoundError:
+        return dict.fromkeys(uris)  # no such bucket
+    except OSError as error:
+        if not _rejected(error):
+            raise
+        return {uri: _version(uri) for uri in uris}
+    except ItemError as error:
+        raise StorageConfigError(f"cannot list versions: {error.message}") from error
+
+
+def _listed_versions(store: ObjectStore, path: str, folder: str, uris: set[str]) -> dict[str, str | None]:
+    found: dict[str, str | None] = dict.fromkeys(uris)
+    for name, version in store.versions_in(path):
+        uri = f"{folder}/{name}"
+        if uri in found:
+            found[uri] = version
+    return found
+
+
+def _version(uri: str) -> str | None:
+    store, path = _reader(uri)
+    try:
+        return retrying(uri, lambda: store.version(path))
+    except OSError as error:
+        if not _rejected(error):
+            raise
+    except ItemError:
+        if not isinstance(store, HttpStore):  # one web host that is away is no reason to stop
+            raise
+    return None  # the photo's own fetch says why in its row
+
+
+def photographs(uri: str, left_out: Callable[[str], None]) -> Iterator[Entry]:
+    """All objects below the folder `uri` that may be somebody's photographs, in no order.
+
+    Object stores are listed page by page, several folders at the same time, and nothing is cached. What
+    is hidden (a segment of its path begins with a dot) is passed over, and so are folders' placeholders.
+
+    Args:
+        uri: absolute.
+        left_out: told the path of each local link that leads out of the folder or to another folder.
+
+    Raises:
+        StorageConfigError: no such bucket or folder, no right to list it, or a store that stays away.
+    """
+    try:
+        if is_local(uri):
+            yield from DiskStore().photographs(local_path(uri), left_out)
+        else:
+            store, path = object_store(uri)
+            for entry in entries_below(store, path.rstrip("/")):
+                if (
+                    not entry.path.startswith(".")
+                    and "/." not in entry.path
+                    and entry.path[-1:] not in {"", "/"}
+                ):
+                    yield entry
+    except (FileNotFoundError, NotADirectoryError):
+        raise StorageConfigError(f"{redact(uri)}: there is no such bucket or folder; correct it") from None
+    except ItemError as error:
+        raise StorageConfigError(f"cannot be listed: {error.message}") from error
+    except OSError as error:
+        raise StorageConfigError(
+            f"{redact(uri)}: cannot be listed ({describe(error)}); grant the job the right to list it"
+        ) from error
+
+
+def open_input(uri: str) -> BinaryIO:
+    """One input, to be read as a stream.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError: there is no such object, or it is no object.
+        StorageConfigError: when the store refuses us, stays away, or cannot be connected to.
+    """
+    source, path = arrow_filesystem(uri)
+    try:
+        if not is_local(uri) and _known_version(uri) is None:
+            raise FileNotFoundError(errno.ENOENT, "no such object", redact(uri))
+        return io.BufferedReader(retrying(uri, lambda: source.open_input_file(path)), STREAM_BUFFER)
+    except ItemError as error:
+        raise StorageConfigError(error.message) from error
+    except PermissionError as error:
+        raise StorageConfigError(
+            f"{redact(uri)}: may not be read ({describe(error)}); check the credentials and grant read"
+        ) from error
+
+
+def read_range(uri: str, start: int, stop: int) -> bytes:
+    """Bytes `start` to `stop` of an input, or fewer where it ends before; of whatever version is there.
+
+    Raises:
+        ItemError: storage_unavailable.
+        OSError: of any other kind, as the store's library says it.
+    """
+    if is_local(uri):
+        with Path(local_path(uri)).open("rb") as file:
+            file.seek(start)
+            return file.read(stop - start)
+    fs, path = filesystem(uri)
+    return bytes(retrying(uri, lambda: fs.cat_file(path, start=start, end=stop)))
+
+
+def _known_version(uri: str) -> str | None:
+    """Asked first, since pyarrow takes whatever goes wrong for a missing file."""
+    store, path = _reader(uri)
+    return retrying(uri, lambda: store.version(path))
+
+
+def _reader(uri: str) -> tuple[Store | HttpStore, str]:
+    if scheme_of(uri) in HTTP_SCHEMES:
+        return HttpStore(), uri
+    return _writer(uri)

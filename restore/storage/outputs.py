@@ -1,0 +1,214 @@
+"""The output store: created once, verified, never overwritten."""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow.fs
+
+from restore.errors import ItemError, StorageConfigError
+from restore.identity import sha256_bytes
+from restore.storage.access import forbidden_reason
+from restore.storage.base import Entry, Store
+from restore.storage.filesystems import (
+    CREATE_CONDITIONALLY,
+    _writer,
+    arrow_filesystem,
+)
+from restore.storage.retry import ATTEMPTS, FULL, cannot_serve, retrying
+from restore.storage.s3 import S3Store, Upload
+from restore.storage.uris import S3_SCHEMES, is_local, local_path, redact, scheme_of
+
+CHECK_ATTEMPTS = 3
+
+Names = list[str]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What became of a create.
+
+    Attributes:
+        sha256: of the bytes that were to be stored.
+        existed: whether the name holds other bytes. The same bytes count as created: they are our own,
+            from a try whose answer was lost, or as good as our own.
+        existing: those other bytes, for the caller to verify and adopt.
+    """
+
+    sha256: str
+    existed: bool
+    existing: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutStore:
+    """The output store. Pickles as its URI; connections are made in the process that uses it.
+
+    Paths are relative to `root`, joined by `/`, and never interpreted. Methods raise ItemError
+    `storage_unavailable` when a store stays away, StorageConfigError when it refuses us.
+    """
+
+    root: str
+
+    @classmethod
+    def open(cls, uri: str) -> OutStore:
+        """Name a store without touching it.
+
+        Raises:
+            StorageConfigError: for a URI that can never serve.
+        """
+        root = os.path.normpath(Path(local_path(uri)).absolute()) if is_local(uri) else uri.rstrip("/")
+        reason = forbidden_reason(root)
+        if reason is None and not is_local(root) and scheme_of(root) not in CREATE_CONDITIONALLY:
+            reason = (
+                f"{scheme_of(root)} cannot create without overwriting; use a local folder, s3, gs or abfs"
+            )
+        if reason:
+            raise StorageConfigError(f"output {redact(uri)}: {reason}")
+        return cls(root)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it lies on this machine's own disks."""
+        return is_local(self.root)
+
+    def create(self, path: str, data: bytes) -> Created:
+        """Store `data` under a new name, whole or not at all; never overwrites."""
+        digest = sha256_bytes(data)
+        existing = self._call(path, lambda store, full: _create(store, full, data))
+        if existing is None or existing == data:
+            return Created(digest, existed=False, existing=None)
+        return Created(digest, existed=True, existing=existing)
+
+    def read(self, path: str) -> bytes:
+        """All bytes of one object; FileNotFoundError when there is none."""
+        return self._call(path, lambda store, full: store.get(full, _admit_any).data)
+
+    def overwrite(self, path: str, data: bytes) -> None:
+        """Store `data`, replacing what is there: for heartbeats and reports only."""
+        self._call(path, lambda store, full: store.replace(full, data))
+
+    def remove(self, path: str) -> None:
+        """Remove one object; a missing one is fine."""
+        self._call(path, lambda store, full: store.remove(full))
+
+    def names(self, prefix: str = "") -> Names:
+        """Names of the objects and folders directly below the folder `prefix`, sorted."""
+        return sorted(self._call(prefix, lambda store, full: store.children(full)))
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        """All objects below the folder `prefix`, paged and uncached, with paths relative to `root`.
+
+        Includes what killed writers left behind on a local disk, so that it can be collected.
+        """
+        with self._refusals():
+            store, root = _writer(self.root)
+            folder = _join(root, prefix)
+            above = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+            for entry in store.walk(folder):
+                yield Entry(above + entry.path, entry.size, entry.version, entry.modified)
+
+    @property
+    def lists_uploads(self) -> bool:
+        """Whether `uploads` can tell of any."""
+        return scheme_of(self.root) in S3_SCHEMES
+
+    def uploads(self) -> Iterator[Upload]:
+        """Uploads below `root` that killed writers left unfinished; none but on S3.
+
+        Azure drops its own after a week, and on Google each output is one request.
+        """
+        with self._refusals():
+            store, root = _writer(self.root)
+            if isinstance(store, S3Store):
+                yield from store.uploads(root)
+
+    def abort(self, upload: Upload) -> None:
+        """Drop an unfinished upload."""
+        self._call(upload.path, lambda store, full: _s3(store).abort(full, upload.upload_id))
+
+    def arrow_filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
+        """A pyarrow file system and the root's path in it, for Ray Data and pyarrow.parquet."""
+        return arrow_filesystem(self.root)
+
+    def check(self) -> None:
+        """Fail now rather than later: reach the store, list, create, refuse to overwrite, remove.
+
+        A local folder is made if it is missing.
+
+        Raises:
+            StorageConfigError: saying what is wrong and the way out.
+        """
+        try:
+            if self.is_local:
+                Path(self.root).mkdir(parents=True, exist_ok=True)
+            honoured = self._probe()
+            self.names()
+        except ItemError as error:
+            raise StorageConfigError(f"output {error.message}; check the endpoint and the network") from error
+        except OSError as error:
+            raise StorageConfigError(f"output {self.root}: {cannot_serve(error)}") from error
+        if not honoured:
+            raise StorageConfigError(
+                f"output {self.root}: this store ignores create-only writes (If-None-Match), so two runs "
+                "could overwrite each other; use a store or a version of it that honours them"
+            )
+
+    def _probe(self) -> bool:
+        """Create twice under one name; whether the second was refused."""
+        name = f".probe-{uuid.uuid4().hex}"
+        self._call(name, lambda store, full: _create(store, full, b"first"), CHECK_ATTEMPTS)
+        existing = self._call(name, lambda store, full: _create(store, full, b"second"), CHECK_ATTEMPTS)
+        self.remove(name)
+        return existing == b"first"
+
+    def _call(self, path: str, call: Callable[[Store, str], T], attempts: int = ATTEMPTS) -> T:
+        with self._refusals():
+            store, root = _writer(self.root)
+            return retrying(f"{self.root}/{path}", lambda: call(store, _join(root, path)), attempts)
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, PermissionError) or error.errno in FULL:
+                raise StorageConfigError(f"output {self.root}: {cannot_serve(error)}") from error
+            raise
+
+
+def _join(root: str, path: str) -> str:
+    """`path` below `root`; it comes from validated ids, and a climbing one is a fault of ours."""
+    segments = path.strip("/").split("/") if path.strip("/") else []
+    if path.startswith("/") or any(segment in {"", ".", ".."} for segment in segments):
+        raise ValueError(f"not a path below the output: {path!r}")
+    return "/".join([root, *segments])
+
+
+def _create(store: Store, path: str, data: bytes) -> bytes | None:
+    """None when created, otherwise the bytes that hold the name."""
+    try:
+        store.create(path, data)
+    except FileExistsError:
+        try:
+            return store.get(path, _admit_any).data
+        except FileNotFoundError:
+            raise BlockingIOError(errno.EAGAIN, "removed while it was read back", path) from None
+    return None
+
+
+def _s3(store: Store) -> S3Store:
+    assert isinstance(store, S3Store), "only S3 lists uploads"
+    return store
+
+
+def _admit_any(size: int, version: str) -> None:
+    """Outputs are read whatever their size and version."""

@@ -1,0 +1,51 @@
+"""The run record: its schema, for a run with nothing to do; the ends of real runs check theirs by it too."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from jobs.restore_archive import main
+from restore.identity import recipe_hash
+from restore.recipe import Recipe
+from tests.support.schemas import check_event, check_record
+
+
+def test_the_record_of_a_run_has_this_schema(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest, out = tmp_path / "manifest.csv", tmp_path / "out"
+    manifest.write_text("item_id,image,mask\n")
+    assert main(["--manifest", str(manifest), "--output", str(out), "--log", "json"]) == 0
+    (path,) = (out / "runs").iterdir()
+    record = check_record(path.read_bytes())
+    assert path.stem == record["run_id"] and re.fullmatch(r"\d{8}T\d{6}Z-000001", record["run_id"])
+    assert (record["epoch"], record["verdict"], record["planned"], record["parts"]) == (1, "complete", 0, [])
+    assert record["recipe_hash"] == recipe_hash(Recipe())
+    printed = capsys.readouterr()
+    events = [check_event(line) for line in printed.out.splitlines()]
+    assert [event["event"] for event in events] == ["plan", "end"]
+    assert {event["run_id"] for event in events} == {record["run_id"]}
+    assert "complete: nothing to do" in printed.err, "lines for people go elsewhere"
+
+
+def test_text_is_the_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("item_id,image,mask\n")
+    assert main(["--manifest", str(manifest), "--output", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "" and "complete: nothing to do" in printed.out and "{" not in printed.out
+
+
+def test_a_dry_run_tells_the_plan_and_has_no_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("item_id,image,mask\na,a.png,m.png\n")
+    assert (
+        main(["--manifest", str(manifest), "--output", str(tmp_path / "out"), "--dry-run", "--log", "json"])
+        == 0
+    )
+    (event,) = [check_event(line) for line in capsys.readouterr().out.splitlines() if '"plan"' in line]
+    assert (event["run_id"], event["todo"], event["reasons"]) == (None, 1, {"new": 1})
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,104 @@
+"""`python -m manifests`: what each command prints and how it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from jobs.run_spec import load_run_spec
+from jobs.settings import RestoreSettings
+from manifests.__main__ import COMMANDS, main
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    path = tmp_path / "m.csv"
+    path.write_text("item_id,image,mask,seed,x_box\na,a.jpg,a.png,3,one\nb,b.jpg,,,two\n")
+    return path
+
+
+def test_validate_says_that_there_are_no_faults(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(manifest)]) == 0
+    assert "2 rows, no faults" in capsys.readouterr().out
+
+
+def test_validate_lists_all_faults_and_ends_with_2(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest.write_text("item_id,image,mas\n../a,a.jpg,\nb,b.jpg,\nb,,\n")
+    assert main(["validate", str(manifest)]) == 2
+    said = capsys.readouterr().err
+    assert all(words in said for words in ("line 2", "line 4", "did you mean mask", "'b'"))
+
+
+def test_show_tells_what_a_run_would_read(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", str(manifest), "--rows", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "2 rows, 1 without a mask, 0 with a version" in said
+    assert "seed, x_box" in said
+    assert f"image={manifest.parent}/a.jpg" in said and '{"seed":3}' in said and "b.jpg" not in said
+
+
+def test_build_tells_what_it_found_and_its_manifest_is_valid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.jpg", "a-m.png", "b.tif", *(f"{n}?.jpg" for n in range(12)), "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    out = str(tmp_path / "built.parquet")
+    argv = ["build", "--images", str(tmp_path), "--out", out, "--mask-pattern", "{stem}-m.*"]
+    assert main(argv) == 0
+    said = capsys.readouterr()
+    assert "2 rows of 14 photos" in said.out
+    assert "--copy-unmasked: 1\n  b\n" in said.err
+    assert "rename them: 12\n" in said.err and "and 2 more" in said.err
+    assert main([*argv, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["rows"], found["illegal"]["count"], len(found["illegal"]["first"])) == (2, 12, 12)
+    assert main(["validate", out]) == 0
+
+
+def test_build_refuses_what_cannot_be_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "--images", str(tmp_path), "--out", "m.parquet"]) == 2
+    assert "no photos among 0 files" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [[], ["restore"]])
+def test_an_unknown_command_is_told_the_known_ones(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == 2
+    said = capsys.readouterr().err
+    assert all(name in said for name in COMMANDS)
+
+
+def test_diff_of_two_manifests(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    newer = manifest.with_name("newer.csv")
+    newer.write_text(manifest.read_text() + "c,c.jpg,,,three\n")
+    assert main(["diff", str(manifest), str(newer)]) == 0
+    assert capsys.readouterr().out.split() == ["1", "added", "c", "2", "unchanged"]
+
+
+def test_diff_against_a_store_and_the_run_of_what_it_says(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, todo = manifest.parent / "out", manifest.parent / "todo.parquet"
+    for name in ("a.jpg", "a.png", "b.jpg"):
+        (manifest.parent / name).write_text("no photo")
+    assert main(["diff", "--store", str(out), str(manifest), "--json", "--out", str(todo)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["counts"], told["first"]) == ({"new": 2}, {"new": ["a", "b"]})
+    assert (told["manifests"], told["store"]) == ([str(manifest)], str(out))
+    assert not out.exists()
+    keys = [
+        load_run_spec(RestoreSettings(manifest=str(uri), output=str(out))).plan().todo.to_table()["work_key"]
+        for uri in (manifest, todo)
+    ]
+    assert len(keys[0]) == 2 and keys[0] == keys[1]
+
+
+@pytest.mark.parametrize("more", [[], ["other.csv", "--store", "out"], ["b.csv", "c.csv"]])
+def test_diff_wants_two_things(manifest: Path, more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diff", str(manifest), *more]) == 2
+    assert "two manifests, or one and --store" in capsys.readouterr().err
