@@ -21,7 +21,7 @@ from cluster.profiles import GPU
 from restore.item import PLAN_SCHEMA
 from restore.pipeline import flow
 from restore.report.thumbnail_store import ThumbnailStore
-from restore.run.lease import take
+from restore.run.lease import acquire
 from restore.run.ledger import Ledger, collect
 from tests.support.plans import SELECTION, make_job
 from tests.support.runs import outcome, pictured, stream
@@ -64,7 +64,7 @@ def main() -> None:
         plan, job = write_plan(folder), make_job(folder)
         ray.init(include_dashboard=False, log_to_driver=False)
         pool = flow.Pool(actors=1, cpus=0, gpus=0, photos_per_block=PER_BLOCK)
-        with take(job.store) as lease:
+        with acquire(job.store) as lease:
             ledger = Ledger(job.store, lease, "run", [], max_failed=1)
             began, worked = time.perf_counter(), time.process_time()
             arrived = as_restored(flow.outcomes(job, plan, [], SELECTION, pool))

@@ -14,7 +14,7 @@ from restore.imaging.thumbnails import damage_overlay, thumbnail
 from restore.outcome import Figures, Outcome, Seconds, Thumbs, outcomes_table, with_thumbs
 from restore.report.thumbnail_store import ThumbnailStore
 from restore.report.writer import write_report
-from restore.run.lease import take
+from restore.run.lease import acquire
 from restore.run.ledger import Ledger
 from restore.storage import OutStore
 from tests.support.archives import damage, damaged, photograph
@@ -76,7 +76,7 @@ def stream(outcomes: Sequence[Outcome], size: int = 100) -> Iterable[pa.Table]:
 
 def committed(store: OutStore, outcomes: Sequence[Outcome], album: ThumbnailStore) -> list[str]:
     """The rows' parts, their pictures in the album."""
-    with take(store) as lease:
+    with acquire(store) as lease:
         ledger = Ledger(store, lease, RUN, ["x_title"], max_failed=1)
         for table in album.watch(stream(outcomes)):
             ledger.add(table)

@@ -8,7 +8,7 @@ from restore.identity import sha256_bytes
 from restore.imaging import codec
 from restore.imaging.picture import Picture
 from restore.outcome import Outcome, outcomes_table
-from restore.run.lease import take
+from restore.run.lease import acquire
 from restore.run.ledger import Ledger, write_record
 from restore.storage import OutStore
 from tests.support.archives import photograph
@@ -28,7 +28,7 @@ def pictured(store: OutStore, number: int) -> Outcome:
 
 def written(store: OutStore, parts: Sequence[Sequence[Outcome]], run: str = RUN) -> None:
     """The rows as parts of one run, and its record."""
-    with take(store) as lease:
+    with acquire(store) as lease:
         ledger = Ledger(store, lease, run, ["x_title"], max_failed=1)
         for rows in parts:
             ledger.add(outcomes_table(rows, ["x_title"]))
