@@ -18,7 +18,7 @@ from restore.recipe import Recipe
 
 HERE = Path(__file__).parent
 README = (HERE.parent / "README.md").read_text()
-SECURITY = (HERE.parent / "SECURITY.md").read_text()
+SECURITY = (HERE.parent / ".github/SECURITY.md").read_text()
 
 
 def row(number: int, item: str, status: str, code: str | None) -> dict[str, object]:
@@ -73,11 +73,11 @@ def test_every_column_setting_option_and_code_is_named() -> None:
 
 
 def test_security_names_tests_that_are_there() -> None:
-    named = re.findall(r"`((?:e2e/)?test_\w+\.py)?(?:::(test_\w+))?`", SECURITY)
-    files = {name for name, _ in named if name}
-    assert len(files) >= 10
-    whole = {name: (HERE / name).read_text() for name in files}
-    everything = "\n".join(whole.values())
-    for name, test in named:
-        text = whole[name] if name else everything
-        assert not test or f"def {test}(" in text, f"SECURITY.md names {name}::{test}"
+    """A file is named by the end of its path, a test by `::name` after its file or alone."""
+    sources = {f"/{path.relative_to(HERE)}": path.read_text() for path in HERE.rglob("test_*.py")}
+    named = re.findall(r"`((?:\w+/)*test_\w+\.py)?(?:::(test_\w+))?`", SECURITY)
+    assert len({file for file, _ in named if file}) >= 10
+    for file, test in named:
+        texts = [text for path, text in sources.items() if not file or path.endswith(f"/{file}")]
+        assert texts, f"SECURITY.md names {file}"
+        assert not test or any(f"def {test}(" in text for text in texts), f"SECURITY.md names {file}::{test}"
