@@ -25,7 +25,7 @@ RAYS_OWN = {"SessionName", "NodeAddress", "WorkerId"}
 """Labels that Ray adds; e2e/test_metrics.py sees them."""
 
 SCHEMAS: dict[str, Any] = json.loads((ROOT / "tests/support/data/prometheus_operator.json").read_text())
-README = (ROOT / "cluster/README.md").read_text()
+README = (ROOT / "cluster/observability/README.md").read_text()
 
 
 def exported() -> dict[str, set[str]]:
