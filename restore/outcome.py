@@ -9,11 +9,15 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 Status = Literal["restored", "copied", "failed"]
 
 REMOVED = "removed"
 """The status of a row that no photo's work ended with: its item's pictures were pruned and show no more."""
+
+REUSED = "reused"
+"""How people call a photo whose row shows the picture of an earlier row: nothing was painted."""
 
 TOUCHED = "touched"
 """The reason of a row whose inputs have new versions and the bytes they had: it shows the former picture."""
@@ -213,6 +217,17 @@ def with_thumbs(table: pa.Table, outcomes: Iterable[Outcome]) -> pa.Table:
 def with_read_bytes(table: pa.Table, outcomes: Iterable[Outcome]) -> pa.Table:
     """`outcomes_table` of the same outcomes with the column `READ_BYTES` at its end."""
     return table.append_column(READ_BYTES, pa.array([one.read_bytes for one in outcomes], pa.int64()))
+
+
+def results(rows: pa.Table | pa.RecordBatch) -> pa.Array:
+    """How each photo ended, in words for people.
+
+    Returns:
+        The status of each row, or `REUSED` where the row shows the picture of an earlier row.
+    """
+    shows = pc.is_in(rows.column("status"), pa.array(["restored", "copied"]))
+    reused = pc.and_(shows, pc.is_valid(rows.column("reused_from")))
+    return pc.if_else(reused, REUSED, rows.column("status"))
 
 
 def _row(outcome: Outcome, extra: tuple[str, ...]) -> dict[str, Any]:

@@ -16,11 +16,22 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from restore.outcome import results
+
 Floats = npt.NDArray[np.float64]
 
 STAGES = ("fetch", "prepare", "wait", "paint", "finish", "upload")
-COLUMNS = ("status", "error_code", "engine", "started_at", "seconds", "figures")
-"""What of a row is looked at."""
+COLUMNS = (
+    "status",
+    "error_code",
+    "engine",
+    "reused_from",
+    "output_bytes",
+    "started_at",
+    "seconds",
+    "figures",
+)
+"""Columns of a row that the charts need."""
 
 FIGURES: Mapping[str, Floats] = MappingProxyType(
     {
@@ -60,6 +71,8 @@ class Charts:
 
     def __init__(self) -> None:
         self._counts = {name: Counter[str]() for name in ("status", "error_code", "engine")}
+        self._results: Counter[str] = Counter()
+        self._output_bytes = 0
         self._done: Counter[int] = Counter()
         self._failed: Counter[int] = Counter()
         self._stages = {name: Histogram(SECONDS) for name in STAGES}
@@ -70,6 +83,8 @@ class Charts:
         """Rows with at least `COLUMNS`."""
         for name, counts in self._counts.items():
             counts.update(rows.column(name).drop_null().to_pylist())
+        self._results.update(results(rows).to_pylist())
+        self._output_bytes += pc.sum(rows.column("output_bytes")).as_py() or 0
         for name, figure in self._figures.items():
             values = _values(rows.column("figures"), name)
             figure.add(values[np.isfinite(values)])
@@ -92,8 +107,10 @@ class Charts:
 
     def gathered(self) -> dict[str, Any]:
         """All of it as plain values."""
+        counted = {**self._counts, "result": self._results}
         return {
-            "counts": {name: dict(counts.most_common()) for name, counts in self._counts.items()},
+            "counts": {name: dict(counts.most_common()) for name, counts in counted.items()},
+            "output_bytes": self._output_bytes,
             "throughput": self._throughput(),
             "stages": [self._stage(name) for name in STAGES if self._stages[name].counts.any()],
             "figures": {n: _distribution(f) for n, f in self._figures.items() if f.counts.any()},

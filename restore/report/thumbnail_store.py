@@ -50,14 +50,10 @@ class ThumbnailStore:
         with self._lock:
             self._open = False
 
-    def names(self, item_id: str) -> tuple[str, ...]:
-        """Which pictures of a photo are kept: of "before", "after" and "damage"."""
-        path = self._kept.get(item_id)
-        return path[1:] if path else ()
-
-    def read(self, item_id: str, name: str) -> bytes:
-        """One kept picture."""
-        return self._path(self._kept[item_id][0], name).read_bytes()
+    def pictures(self, item_id: str) -> dict[str, bytes]:
+        """The kept thumbnails of a photo by name: of "before", "after" and "damage"."""
+        stem, *names = self._kept.get(item_id, ("",))
+        return {name: self._path(stem, name).read_bytes() for name in names}
 
     def _keep(self, table: pa.Table) -> None:
         with self._lock:

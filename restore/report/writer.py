@@ -1,42 +1,53 @@
-"""A run as a page to look at: `OUT/reports/<run_id>/index.html`, its data and its pictures beside it.
+"""HTML reports: `OUT/reports/<run_id>/` for one run, and `OUT/reports/archive/` for the archive as it is now.
 
-The page is static. Data lie in scripts that hand over JSON text, since a page that is opened as a file
-may load scripts but fetch nothing; it opens alike from a folder, a web server and a bucket.
+A report is a static page, its data and its thumbnails. The data are scripts that give the page JSON text:
+a page that is opened as a file may load scripts but fetch nothing. So it opens alike from a folder, a web
+server and a bucket.
 """
 
 from __future__ import annotations
 
 import heapq
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
+from restore.outcome import OUTCOME_SCHEMA, REMOVED
 from restore.report import statistics
-from restore.report.thumbnail_store import ThumbnailStore
+from restore.report.earlier_thumbnails import EarlierThumbnails
+from restore.report.files import script, thumbnail_path
+from restore.report.thumbnail_store import FAILED_PICTURED, PICTURED, ThumbnailStore
 from restore.storage import OutStore
 from restore.storage.uris import HTTP_SCHEMES, is_local, local_path, redact, scheme_of
 
 LISTED = 10_000
-"""Restored and copied photos in the page, those with the worst seams; the failed ones are all in it."""
+"""Restored and copied photos that a page lists: those with the worst seams. It lists all failed ones."""
 ROWS_PER_FILE = 100
 UPLOADERS = 16
 
+ARCHIVE = "reports/archive"
+"""Folder below OUT of the report on the archive as it is now."""
+
 _PAGE = Path(__file__).parent / "page"
 _ENTRY = "index.html"
-_SUFFIX = {"before": "jpg", "after": "jpg", "damage": "png"}
 
+Row = Mapping[str, Any]
 File = tuple[str, bytes]
-"""A path below the report's folder, and what it holds."""
+"""A path below the report's folder, and the bytes of the file."""
+Thumbnails = Callable[[Row], Mapping[str, bytes]]
+"""The thumbnails of a row's photo by name: of "before", "after" and "damage"."""
 
 
 def write_report(
@@ -46,21 +57,70 @@ def write_report(
 
     Args:
         parts: the run's metadata parts, paths below OUT.
-        album: closed; the photos' small pictures.
+        album: closed; the thumbnails of the photos that this run painted.
         record: the run record, whose settings and verdict the page shows.
 
     Returns:
         Path of the page below OUT.
     """
     rows = _dataset(store, parts)
-    gathered, worst = _survey(rows)
+    survey = _survey(rows)
+    earlier = EarlierThumbnails(store, survey.reused)
+    settings = {"record": _plain({**record, "manifest": redact(str(record["manifest"]))})}
+
+    def thumbnails(row: Row) -> Mapping[str, bytes]:
+        return album.pictures(row["item_id"]) or earlier.read(row)
+
     folder = f"reports/{run_id}"
-    run = {"record": _plain({**record, "manifest": redact(str(record["manifest"]))}), **gathered}
-    files = chain(_assets(), [("data/run.js", _script("run", run))], _photos(rows, worst, album))
-    _upload(store, folder, files)
+    _write(store, folder, {**settings, **survey.charts}, _photos(rows, survey, thumbnails))
+    return f"{folder}/{_ENTRY}"
+
+
+def write_archive_report(
+    store: OutStore, rows: Iterable[pa.Table | pa.RecordBatch], generated_at: datetime
+) -> str:
+    """Write the page of the archive as it is now, over the page of an earlier call.
+
+    Args:
+        rows: committed rows, all of one schema and in any order: the current picture of each item, and
+            the last outcome of each item whose last outcome failed. An item may have both: the page then
+            counts both and lists the failure. A `pyarrow.RecordBatchReader` is such an iterable.
+        generated_at: when the rows were read, with a time zone.
+
+    Returns:
+        Path of the page below OUT.
+    """
+    with TemporaryDirectory(prefix="silverprint-", ignore_cleanup_errors=True) as folder:
+        spooled = _spooled(rows, Path(folder, "rows.parquet"))
+        failed = _failed_items(spooled)
+        survey = _survey(spooled, failed)
+        earlier = EarlierThumbnails(store, [*survey.worst[:PICTURED], *survey.failed])
+        archive = {
+            "output": redact(store.root),
+            "generated_at": generated_at.isoformat(),
+            "items": spooled.count_rows() - survey.superseded,
+            "outdated": survey.superseded,
+        }
+        data = {"archive": archive, **survey.charts, "throughput": None}  # rows of many runs have no course
+        photos = _photos(spooled, survey, earlier.read)
+        written = _write(store, ARCHIVE, data, photos)
+    _remove_leftovers(store, written)
+    return f"{ARCHIVE}/{_ENTRY}"
+
+
+def _write(store: OutStore, folder: str, data: Mapping[str, Any], photos: Iterable[File]) -> set[str]:
+    """Store a report. Returns the paths of its files below OUT."""
+    written = _upload(store, folder, chain(_assets(), [("data/run.js", script("run", data))], photos))
     entry = f"{folder}/{_ENTRY}"
     store.overwrite(entry, (_PAGE / _ENTRY).read_bytes())  # last: a page that is there is whole
-    return entry
+    return {*written, entry}
+
+
+def _remove_leftovers(store: OutStore, written: Collection[str]) -> None:
+    """Remove the data and thumbnails of an earlier archive report that the new one has not replaced."""
+    for entry in list(store.list(f"{ARCHIVE}/")):
+        if entry.path not in written:
+            store.remove(entry.path)
 
 
 def _dataset(store: OutStore, parts: Sequence[str]) -> ds.Dataset:
@@ -68,58 +128,112 @@ def _dataset(store: OutStore, parts: Sequence[str]) -> ds.Dataset:
     return ds.dataset([f"{root}/{part}" for part in parts], filesystem=filesystem, format="parquet")
 
 
-def _survey(rows: ds.Dataset) -> tuple[dict[str, Any], list[str]]:
-    """The charts' numbers, and the row ids of the restored and copied photos that the page lists."""
-    gathered = statistics.Charts()
-    worst: list[tuple[float, str]] = []
-    for batch in rows.to_batches(columns=["row_id", *statistics.COLUMNS]):
-        gathered.add(batch)
-        worst = heapq.nlargest(LISTED, chain(worst, _seams(batch)))
-    return gathered.gathered(), [row_id for _, row_id in worst]
+def _spooled(rows: Iterable[pa.Table | pa.RecordBatch], path: Path) -> ds.Dataset:
+    """Rows in a file, since a page needs them twice and a reader gives them once."""
+    rows = iter(rows)
+    first = next(rows, OUTCOME_SCHEMA.empty_table())
+    with pq.ParquetWriter(path, first.schema, compression="zstd") as file:
+        for some in chain([first], rows):
+            file.write(some.filter(pc.not_equal(some.column("status"), REMOVED)))
+    return ds.dataset(path, format="parquet")
 
 
-def _seams(batch: pa.RecordBatch) -> Iterator[tuple[float, str]]:
-    """Seam and row id of each photo that has not failed; those without a seam come last."""
-    done = batch.filter(pc.not_equal(batch.column("status"), "failed"))
+def _failed_items(rows: ds.Dataset) -> pa.Array:
+    failed = rows.to_table(columns=["item_id"], filter=pc.field("status") == "failed")
+    return failed["item_id"].combine_chunks()
+
+
+@dataclass(slots=True)
+class _Survey:
+    """What one pass over the rows finds.
+
+    Attributes:
+        charts: the charts' numbers.
+        worst: row ids of the restored and copied photos that the page lists, the worst first.
+        reused: those of `worst` that show an earlier picture and get a thumbnail.
+        failed: row ids of the failed photos that get a thumbnail.
+        superseded: successful rows of items that the page lists as failed.
+    """
+
+    charts: dict[str, Any] = field(default_factory=dict)
+    worst: list[str] = field(default_factory=list)
+    reused: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    superseded: int = 0
+
+
+def _survey(rows: ds.Dataset, failed_items: pa.Array | None = None) -> _Survey:
+    """One pass over the rows; an item of `failed_items` is listed by its failed row alone."""
+    survey, charts = _Survey(), statistics.Charts()
+    worst: list[tuple[float, str, bool]] = []
+    for batch in rows.to_batches(columns=["row_id", "item_id", *statistics.COLUMNS]):
+        charts.add(batch)
+        is_failed = pc.equal(batch.column("status"), "failed")
+        done = batch.filter(pc.invert(is_failed))
+        shown = _without(done, failed_items)
+        survey.superseded += done.num_rows - shown.num_rows
+        worst = heapq.nlargest(LISTED, chain(worst, _seams(shown)))
+        failed = batch.filter(is_failed).column("row_id").to_pylist()
+        survey.failed += failed[: FAILED_PICTURED - len(survey.failed)]
+    survey.charts = charts.gathered()
+    survey.worst = [row_id for _, row_id, _ in worst]
+    survey.reused = [row_id for _, row_id, reused in worst if reused][:PICTURED]
+    return survey
+
+
+def _without(batch: pa.RecordBatch, items: pa.Array | None) -> pa.RecordBatch:
+    if items is None:
+        return batch
+    return batch.filter(pc.invert(pc.is_in(batch.column("item_id"), items)))
+
+
+def _seams(done: pa.RecordBatch) -> Iterator[tuple[float, str, bool]]:
+    """Seam, row id and whether the row is reused; photos without a seam rank last."""
     seams = pc.struct_field(done.column("figures"), "seam").fill_null(-1.0)
-    return zip(seams.to_pylist(), done.column("row_id").to_pylist(), strict=True)
+    reused = pc.is_valid(done.column("reused_from"))
+    return zip(seams.to_pylist(), done.column("row_id").to_pylist(), reused.to_pylist(), strict=True)
 
 
-def _photos(rows: ds.Dataset, worst: Sequence[str], album: ThumbnailStore) -> Iterator[File]:
-    """Rows in files of `ROWS_PER_FILE`, the pictures of their photos, and the index of all, last."""
-    wanted = (pc.field("status") == "failed") | pc.field("row_id").isin(pa.array(worst, pa.string()))
-    batches = rows.to_batches(filter=wanted, batch_size=1024, batch_readahead=2, fragment_readahead=1)
-    listed = (row for batch in batches for row in batch.to_pylist())
+def _photos(rows: ds.Dataset, survey: _Survey, thumbnails: Thumbnails) -> Iterator[File]:
+    """Rows in files of `ROWS_PER_FILE`, the thumbnails of their photos and, last, the index of all."""
     index: list[dict[str, Any]] = []
-    for number, some in enumerate(_in_groups(listed, ROWS_PER_FILE)):
-        yield f"data/rows-{number:05d}.js", _script(f"rows-{number:05d}", [_told(row) for row in some])
-        for row in some:
-            pictures = album.names(row["item_id"])
-            for name in pictures:
-                path = f"thumbs/{len(index):06d}-{name}.{_SUFFIX[name]}"
-                yield path, album.read(row["item_id"], name)
-            index.append(_entry(row, pictures))
+    with ThreadPoolExecutor(UPLOADERS) as pool:
+        for number, group in enumerate(_in_groups(_listed(rows, survey), ROWS_PER_FILE)):
+            name = f"rows-{number:05d}"
+            yield f"data/{name}.js", script(name, [_page_row(row) for row in group])
+            for row, pictures in zip(group, pool.map(thumbnails, group), strict=True):
+                for picture, data in pictures.items():
+                    yield thumbnail_path(len(index), picture), data
+                index.append(_entry(row, list(pictures)))
     columns = {name: [entry[name] for entry in index] for name in index[0]} if index else {}
-    yield "data/index.js", _script("index", {"rows_per_file": ROWS_PER_FILE, "columns": columns})
+    yield "data/index.js", script("index", {"rows_per_file": ROWS_PER_FILE, "columns": columns})
 
 
-def _entry(row: Mapping[str, Any], pictures: Sequence[str]) -> dict[str, Any]:
+def _listed(rows: ds.Dataset, survey: _Survey) -> Iterator[Row]:
+    """The rows of the photos that the page lists, in the order of the rows."""
+    wanted = (pc.field("status") == "failed") | pc.field("row_id").isin(pa.array(survey.worst, pa.string()))
+    batches = rows.to_batches(filter=wanted, batch_size=1024, batch_readahead=2, fragment_readahead=1)
+    return (row for batch in batches for row in batch.to_pylist())
+
+
+def _entry(row: Row, pictures: Sequence[str]) -> dict[str, Any]:
     """What the page needs of a photo to list, sort, search and filter it."""
     figures, seconds = row["figures"] or {}, row["seconds"] or {}
     entry = {name: row[name] for name in ("item_id", "status", "error_code", "error_message", "engine")}
     entry.update({name: _plain(figures.get(name)) for name in ("seam", "colour_step", "grain")})
     worked = sum(value or 0.0 for name, value in seconds.items() if name != "wait")
-    return {**entry, "seconds": worked, "pictures": pictures}
+    reused = row["reused_from"] is not None and row["status"] != "failed"
+    return {**entry, "reused": reused, "seconds": worked, "pictures": pictures}
 
 
-def _told(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row for the page, its URIs printable and with links where a browser can follow them."""
-    told = _plain({name: value for name, value in row.items() if name != "run_id"})
+def _page_row(row: Row) -> dict[str, Any]:
+    """A row for the page: its URIs without credentials, and links where a browser can follow them."""
+    values = _plain(row)
     places = {name: row[name] for name in ("image", "mask") if row[name]}
-    told.update({name: redact(uri) for name, uri in places.items()})
+    values.update({name: redact(uri) for name, uri in places.items()})
     links = {name: _link(uri) for name, uri in places.items()}
     links["output"] = f"../../{quote(row['output'])}" if row["output"] else None
-    return {**told, "links": {name: link for name, link in links.items() if link}}
+    return {**values, "links": {name: link for name, link in links.items() if link}}
 
 
 def _link(uri: str) -> str | None:
@@ -129,35 +243,38 @@ def _link(uri: str) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it: times as text, no number that is none."""
+    """A value as JSON can hold it: times as text, null for a number that is not finite."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
+        return {str(name): _plain(member) for name, member in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(member) for member in value]
     if isinstance(value, datetime):
         return value.isoformat()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _script(name: str, value: Any) -> bytes:
-    """A script that hands `value` to the page as JSON text: parsed, never run, whatever it holds."""
-    text = json.dumps(json.dumps(value, separators=(",", ":"), allow_nan=False))
-    return f'silverprint.put("{name}",{text});\n'.replace("<", "\\u003c").encode("ascii")
-
-
 def _assets() -> Iterator[File]:
-    """The page's own files but the entry."""
+    """The files of the page itself, except the entry."""
     for path in sorted(_PAGE.rglob("*")):
         name = path.relative_to(_PAGE).as_posix()
         if path.is_file() and name != _ENTRY:
             yield name, path.read_bytes()
 
 
-def _upload(store: OutStore, folder: str, files: Iterable[File]) -> None:
-    """Store files as they come, `UPLOADERS` at a time; no more than four times as many are held."""
+def _upload(store: OutStore, folder: str, files: Iterable[File]) -> set[str]:
+    """Store files as they come, `UPLOADERS` at a time; at most four times that number is in memory.
+
+    Returns:
+        Their paths below OUT.
+    """
+
+    def upload(file: File) -> str:
+        path = f"{folder}/{file[0]}"
+        store.overwrite(path, file[1])
+        return path
+
     with ThreadPoolExecutor(UPLOADERS) as pool:
-        for some in _in_groups(files, 4 * UPLOADERS):
-            list(pool.map(lambda file: store.overwrite(f"{folder}/{file[0]}", file[1]), some))
+        return {path for group in _in_groups(files, 4 * UPLOADERS) for path in pool.map(upload, group)}
 
 
 def _in_groups(values: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from restore.errors import BudgetSpent, LeaseHeld
-from restore.outcome import outcome_schema
+from restore.outcome import REUSED, outcome_schema, results
 from restore.run.error_budget import Budget
 from restore.run.events import SILENT, Events
 from restore.run.lease import Lease
@@ -40,11 +40,22 @@ GATHERED = 64
 
 @dataclass(slots=True)
 class Tally:
-    """Running counts of a run's outcomes."""
+    """Running counts of a run's outcomes.
+
+    Attributes:
+        status: rows by the column `status`.
+        results: rows by what `restore.outcome.results` calls them: `reused` rows are counted apart.
+        codes: failed rows by error code.
+        psnr, ssim: sums over the photos that have a reference.
+        referenced: photos that have a reference.
+        first: clock and rows of the first table.
+        last: clock of the last table.
+    """
 
     status: Counter[str] = field(default_factory=Counter)
+    results: Counter[str] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
-    psnr: float = 0.0  # sums over the photos that have a reference
+    psnr: float = 0.0
     ssim: float = 0.0
     referenced: int = 0
     first: tuple[float, int] | None = None
@@ -59,6 +70,11 @@ class Tally:
         return self.status["failed"]
 
     @property
+    def reused(self) -> int:
+        """Photos that show the picture of an earlier row; nothing was painted for them."""
+        return self.results[REUSED]
+
+    @property
     def rate(self) -> float | None:
         """Photos a second from the first outcomes to the last; None before there are two."""
         if self.first is None or self.last <= self.first[0]:
@@ -69,6 +85,7 @@ class Tally:
         self.last = now
         self.first = self.first or (now, table.num_rows)
         self.status.update(table.column("status").to_pylist())
+        self.results.update(results(table).to_pylist())
         self.codes.update(table.column("error_code").drop_null().to_pylist())
         figures = table.column("figures").combine_chunks()
         psnr, ssim = figures.field("psnr"), figures.field("ssim")

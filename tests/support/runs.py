@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from restore.imaging.codec import encode
 from restore.imaging.picture import Picture
 from restore.imaging.thumbnails import damage_overlay, thumbnail
 from restore.outcome import Figures, Outcome, Seconds, Thumbs, outcomes_table, with_thumbs
@@ -74,10 +75,17 @@ def stream(outcomes: Sequence[Outcome], size: int = 100) -> Iterable[pa.Table]:
         yield with_thumbs(outcomes_table(some, ["x_title"]), some)
 
 
-def committed(store: OutStore, outcomes: Sequence[Outcome], album: ThumbnailStore) -> list[str]:
+def png(number: int) -> bytes:
+    """A restored photograph as it is stored."""
+    return encode(Picture(photograph(number), "RGB", "png", True), "png", 95).data
+
+
+def committed(
+    store: OutStore, outcomes: Sequence[Outcome], album: ThumbnailStore, run_id: str = RUN
+) -> list[str]:
     """The rows' parts, their pictures in the album."""
     with acquire(store) as lease:
-        ledger = Ledger(store, lease, RUN, ["x_title"], max_failed=1)
+        ledger = Ledger(store, lease, run_id, ["x_title"], max_failed=1)
         for table in album.watch(stream(outcomes)):
             ledger.add(table)
         ledger.commit()
@@ -97,7 +105,8 @@ def reported(store: OutStore, outcomes: Sequence[Outcome], **record: Any) -> str
         "recipe": {"engine": "auto", "prompt": ""},
         "versions": {"silverprint": "0"},
     }
+    run_id = record.get("run_id", RUN)
     with ThumbnailStore() as album:
-        parts = committed(store, outcomes, album)
+        parts = committed(store, outcomes, album, run_id)
         album.close()
-        return write_report(store, RUN, parts, album, {**draft, **record})
+        return write_report(store, run_id, parts, album, {**draft, **record})

@@ -53,6 +53,12 @@ const silverprint = (() => {
     return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
   }
 
+  function bytes(size) {
+    const units = ["bytes", "kB", "MB", "GB", "TB", "PB"];
+    const power = size < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(size) / 3));
+    return `${(size / 1000 ** power).toFixed(power ? 1 : 0)} ${units[power]}`;
+  }
+
   const time = (iso) =>
     new Date(iso).toLocaleString("en-GB", { dateStyle: "long", timeStyle: "short", timeZone: "UTC" }) + " UTC";
 
@@ -66,5 +72,5 @@ const silverprint = (() => {
 
   const plain = (value) => (typeof value === "object" ? JSON.stringify(value) : String(value));
 
-  return { put, get, load, el, link, number, count, duration, time, table };
+  return { put, get, load, el, link, number, count, duration, bytes, time, table };
 })();

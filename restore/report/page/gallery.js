@@ -1,11 +1,11 @@
 "use strict";
-/* The photos: searched, filtered, ordered, and shown as cards that come as one scrolls. */
+/* The photos: searched, filtered, ordered, and shown as cards that load while the reader scrolls. */
 
 silverprint.gallery = (() => {
   const { el, get, number, count, duration } = silverprint;
   const columns = get("index").columns;
   const total = (columns.item_id ?? []).length;
-  const status = get("run").counts.status;
+  const { archive, counts } = get("run");
   const positions = new Map(Array.from({ length: total }, (_, i) => [columns.item_id[i], i]));
   const by = (name) => document.getElementById(name);
   const CARDS = 60;
@@ -26,16 +26,19 @@ silverprint.gallery = (() => {
     "as they came": (a, b) => a - b,
   };
 
+  /** How a photo ended: a run that shows an earlier picture has reused it; the archive shows it all the same. */
+  const result = (i) => (columns.reused[i] && !archive ? "reused" : columns.status[i]);
+
   function choices(select, all, values) {
     select.append(el("option", { value: "" }, all));
     select.append(...values.map((value) => el("option", { value }, value)));
   }
 
-  const distinct = (name) => [...new Set(columns[name])].filter(Boolean).sort();
+  const distinct = (values) => [...new Set(values)].filter(Boolean).sort();
 
   function matches(i, wanted) {
     return (
-      (!wanted.status || columns.status[i] === wanted.status) &&
+      (!wanted.status || result(i) === wanted.status) &&
       (!wanted.code || columns.error_code[i] === wanted.code) &&
       (!wanted.engine || columns.engine[i] === wanted.engine) &&
       (!wanted.search || `${columns.item_id[i]}\n${columns.error_message[i] ?? ""}`.toLowerCase().includes(wanted.search))
@@ -49,9 +52,10 @@ silverprint.gallery = (() => {
     placed = 0;
     place();
     by("count").textContent = shown.length === total ? `${count(total)} photos` : `${count(shown.length)} of ${count(total)} photos`;
-    const unlisted = Object.values(status).reduce((sum, value) => sum + value, 0) - total;
+    const all = archive ? archive.items : Object.values(counts.status).reduce((sum, value) => sum + value, 0);
+    const unlisted = all - total;
     if (unlisted) by("count").append(`; ${count(unlisted)} more with lower seams are counted above and not listed here`);
-    if (!shown.length) by("gallery").append(el("p", { class: "empty" }, total ? "No photo matches." : "This run has no photo to show."));
+    if (!shown.length) by("gallery").append(el("p", { class: "empty" }, total ? "No photo matches." : "There is no photo to show."));
   }
 
   function place() {
@@ -65,14 +69,15 @@ silverprint.gallery = (() => {
 
   function card(i) {
     const [pictures, failed] = [columns.pictures[i], columns.status[i] === "failed"];
-    const name = ["after", "before"].find((one) => pictures.includes(one));
-    const image = name ? el("img", { src: picture(i, name), alt: "", loading: "lazy", decoding: "async" }) : el("span", { class: "none" }, failed ? "no picture" : "not among the pictured");
-    const told = failed ? columns.error_code[i] : columns.seam[i] === null ? columns.status[i] : `seam ${number(columns.seam[i])}`;
+    const name = ["after", "before"].find((name) => pictures.includes(name));
+    const image = name ? el("img", { src: picture(i, name), alt: "", loading: "lazy", decoding: "async" }) : el("span", { class: "none" }, failed ? "no picture" : "no thumbnail");
+    const seam = columns.seam[i] === null ? "" : `seam ${number(columns.seam[i])}`;
+    const note = failed ? columns.error_code[i] : result(i) === "reused" ? ["reused", seam].filter(Boolean).join(" · ") : seam || result(i);
     const slow = by("order").value === "slowest" ? ` · ${duration(columns.seconds[i])}` : "";
     return el("a", { class: failed ? "card failed" : "card", href: address(i) },
       el("span", { class: "picture" }, image),
       el("span", { class: "id" }, columns.item_id[i]),
-      el("span", { class: "told" }, told + slow));
+      el("span", { class: "note" }, note + slow));
   }
 
   /** Arrow keys walk from card to card; space opens one, as enter does. */
@@ -81,7 +86,7 @@ silverprint.gallery = (() => {
     if (!here || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === " ") here.click();
     const cards = [...by("gallery").children];
-    const across = cards.filter((one) => one.offsetTop === cards[0].offsetTop).length;
+    const across = cards.filter((card) => card.offsetTop === cards[0].offsetTop).length;
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across }[event.key];
     if (step) cards[cards.indexOf(here) + step]?.focus();
     if (step || event.key === " ") event.preventDefault();
@@ -101,12 +106,12 @@ silverprint.gallery = (() => {
   }
 
   function focus(i) {
-    [...by("gallery").children].find((one) => one.getAttribute("href") === address(i))?.focus();
+    [...by("gallery").children].find((card) => card.getAttribute("href") === address(i))?.focus();
   }
 
-  choices(by("status"), "all", distinct("status"));
-  choices(by("code"), "all", distinct("error_code"));
-  choices(by("engine"), "all", distinct("engine"));
+  choices(by("status"), "all", distinct(Array.from({ length: total }, (_, i) => result(i))));
+  choices(by("code"), "all", distinct(columns.error_code));
+  choices(by("engine"), "all", distinct(columns.engine));
   by("order").append(...Object.keys(ORDERS).map((value) => el("option", { value }, value)));
   by("filters").addEventListener("input", update);
   by("filters").addEventListener("submit", (event) => event.preventDefault());
@@ -114,5 +119,5 @@ silverprint.gallery = (() => {
   new IntersectionObserver(([entry]) => entry.isIntersecting && place(), { rootMargin: "800px" }).observe(by("more"));
   update();
 
-  return { columns, positions, picture, address, neighbour, focus, showCode, place: (i) => [shown.indexOf(i) + 1, shown.length] };
+  return { columns, positions, result, picture, address, neighbour, focus, showCode, place: (i) => [shown.indexOf(i) + 1, shown.length] };
 })();

@@ -3,7 +3,7 @@
 
 silverprint.photo = (() => {
   const { el, get, load, link, number, duration, table } = silverprint;
-  const { columns, positions, picture, address, neighbour, place, focus } = silverprint.gallery;
+  const { columns, positions, result, picture, address, neighbour, place, focus } = silverprint.gallery;
   const by = (name) => document.getElementById(name);
   const dialog = by("photo");
   const layers = { damage: false, windows: false };
@@ -14,7 +14,7 @@ silverprint.photo = (() => {
 
   async function show(i) {
     current = i;
-    by("photo-title").replaceChildren(columns.item_id[i], " ", el("span", { class: `status ${columns.status[i]}` }, columns.status[i]));
+    by("photo-title").replaceChildren(columns.item_id[i], " ", el("span", { class: `status ${result(i)}` }, result(i)));
     const [nth, of] = place(i);
     by("photo-place").textContent = nth ? `${nth} of ${of}` : "";
     by("previous").disabled = neighbour(i, -1) === null;
@@ -26,7 +26,7 @@ silverprint.photo = (() => {
       const rows = await load(rowsOf(i));
       if (current === i) fill(i, rows[i % get("index").rows_per_file]);
     } catch (error) {
-      by("photo-body").replaceChildren(el("p", { class: "message" }, `${error.message}; the row is in the run's Parquet files.`));
+      by("photo-body").replaceChildren(el("p", { class: "message" }, `${error.message}; the row is in the Parquet files under metadata/.`));
     }
   }
 
@@ -40,8 +40,8 @@ silverprint.photo = (() => {
     const has = (name) => columns.pictures[i].includes(name);
     if (has("before") && has("after")) return [stage(i, row, slider(i)), divider(), toggles(i, row)];
     const name = ["after", "before"].find(has);
-    if (!name) return [el("p", { class: "none" }, row.output ? "This photo is not among those with pictures; open the restored file." : "There is no picture of this photo.")];
-    return [stage(i, row, el("img", { src: picture(i, name), alt: `${name}: ${row.item_id}` })), el("p", { class: "hint" }, name === "before" ? "as it was read" : "")];
+    if (!name) return [el("p", { class: "none" }, row.output ? "This photo has no thumbnail here; open the restored file." : "There is no picture of this photo.")];
+    return [stage(i, row, el("img", { src: picture(i, name), alt: `${name}: ${row.item_id}` })), el("p", { class: "hint" }, name === "before" ? "before: the source as read" : "after: the restored picture")];
   }
 
   function stage(i, row, content) {
@@ -84,9 +84,9 @@ silverprint.photo = (() => {
 
   function toggles(i, row) {
     const button = (name, text, key) => {
-      const one = el("button", { type: "button", id: `toggle-${name}`, "aria-pressed": String(layers[name]), title: `${text} (${key})` }, text);
-      one.onclick = () => toggle(name);
-      return one;
+      const toggler = el("button", { type: "button", id: `toggle-${name}`, "aria-pressed": String(layers[name]), title: `${text} (${key})` }, text);
+      toggler.onclick = () => toggle(name);
+      return toggler;
     };
     const flipper = el("button", { type: "button", title: "Before and after (space)" }, "Flip");
     flipper.onclick = flip;
@@ -121,8 +121,8 @@ silverprint.photo = (() => {
     const places = { source: ["image", row.image], mask: ["mask", row.mask], output: ["output", row.output] };
     const extra = Object.entries(row).filter(([name, value]) => name.startsWith("x_") && value);
     const values = { ...Object.fromEntries(extra.map(([name, value]) => [name.slice(2), ["", value]])), ...places };
-    const told = Object.fromEntries(Object.entries(values).filter(([, [, text]]) => text));
-    return table(told, (_, [name, text]) => (row.links[name] ? link(row.links[name], text) : text));
+    const known = Object.fromEntries(Object.entries(values).filter(([, [, text]]) => text));
+    return table(known, (_, [name, text]) => (row.links[name] ? link(row.links[name], text) : text));
   }
 
   function seconds(row) {
@@ -154,14 +154,14 @@ silverprint.photo = (() => {
     try {
       wanted = decodeURIComponent(wanted);
     } catch {
-      // a hash that somebody wrote by hand is taken as it is
+      // a hash that is not encoded is taken as it is
     }
     if (!wanted) return close();
     if (positions.has(wanted)) return show(positions.get(wanted));
     by("count").textContent = `“${wanted}” is not listed on this page.`;
   }
 
-  /** Keys that a control in focus has a use for are left to it. */
+  /** A control in focus keeps the keys that it uses itself. */
   function key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (!dialog.open) {

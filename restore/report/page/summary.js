@@ -1,8 +1,8 @@
 "use strict";
-/* The top of the page: what run this is, its totals, its failures, its settings. */
+/* The top of the page: which run or archive this is, its totals, failures and settings. */
 
 silverprint.summary = (() => {
-  const { el, get, number, count, duration, time, table } = silverprint;
+  const { el, get, number, count, duration, bytes, time, table } = silverprint;
 
   const VERDICTS = {
     complete: ["complete", "good"],
@@ -11,27 +11,54 @@ silverprint.summary = (() => {
     stopped: ["stopped early", "bad"],
   };
 
+  function title(text, ...more) {
+    document.title = `${text} – Silverprint report`;
+    document.getElementById("title").append(text, ...more);
+  }
+
+  function subtitle(...parts) {
+    document.getElementById("subtitle").append(...parts.flatMap((part, i) => [i ? " · " : "", el("span", {}, part)]));
+  }
+
   function heading(record) {
     const [verdict, tone] = VERDICTS[record.verdict] ?? [record.verdict, "warn"];
-    document.title = `${time(record.started_at)} – Silverprint report`;
-    document.getElementById("title").append(time(record.started_at), " ", el("span", { class: `verdict ${tone}` }, verdict));
-    const facts = [record.manifest, `${record.profile} profile`, `run ${record.run_id}`];
-    document.getElementById("subtitle").append(...facts.flatMap((fact, i) => [i ? " · " : "", el("span", {}, fact)]));
+    title(time(record.started_at), " ", el("span", { class: `verdict ${tone}` }, verdict));
+    subtitle(record.manifest, `${record.profile} profile`, `run ${record.run_id}`);
     if (record.message) document.getElementById("subtitle").after(el("p", { class: "message" }, record.message));
   }
 
-  function totals(run) {
-    const status = run.counts.status;
-    const attempted = Object.values(status).reduce((sum, value) => sum + value, 0);
-    const entries = [
-      ["photos", count(attempted)],
-      ["restored", count(status.restored ?? 0)],
-      ["copied", count(status.copied ?? 0), "nothing to repair"],
-      ["failed", count(status.failed ?? 0), null, status.failed ? "bad" : ""],
-      ...(status.removed ? [["pruned", count(status.removed), "gone from the archive"]] : []),
-      ["took", duration(run.record.seconds), "start to end"],
+  function archiveHeading(archive) {
+    title("The archive as it is now");
+    subtitle(archive.output, time(archive.generated_at));
+  }
+
+  const failed = (counts, note) => ["failed", count(counts.failed ?? 0), note, counts.failed ? "bad" : ""];
+
+  function runTotals({ counts, record }) {
+    const { status, result } = counts;
+    return [
+      ["photos", count(Object.values(status).reduce((sum, value) => sum + value, 0))],
+      ["restored", count(result.restored ?? 0)],
+      ["copied", count(result.copied ?? 0), "nothing to repair"],
+      ...(result.reused ? [["reused", count(result.reused), "pictures of earlier runs"]] : []),
+      failed(status),
+      ...(status.removed ? [["pruned", count(status.removed), "no longer in the archive"]] : []),
+      ["took", duration(record.seconds), "start to end"],
     ];
-    const psnr = run.figures.psnr;
+  }
+
+  function archiveTotals({ counts: { status }, archive, output_bytes }) {
+    const note = archive.outdated ? `${count(archive.outdated)} still show an earlier picture` : null;
+    return [
+      ["photos", count(archive.items)],
+      ["restored", count(status.restored ?? 0), "current pictures"],
+      ["copied", count(status.copied ?? 0), "nothing to repair"],
+      failed(status, note),
+      ["size", bytes(output_bytes), "current pictures"],
+    ];
+  }
+
+  function totals(entries, psnr) {
     if (psnr) entries.push(["PSNR", `${number(psnr.p50, 1)} dB`, "median, inside the damage"]);
     document.getElementById("totals").append(...entries.map(([name, value, note, tone]) =>
       el("div", { class: tone }, el("dt", {}, name), el("dd", {}, value, note ? el("small", {}, note) : ""))));
@@ -58,9 +85,10 @@ silverprint.summary = (() => {
   }
 
   const run = get("run");
-  heading(run.record);
-  totals(run);
+  (run.archive ? archiveHeading : heading)(run.archive ?? run.record);
+  totals(run.archive ? archiveTotals(run) : runTotals(run), run.figures.psnr);
   failures(run.counts.error_code, get("index").columns);
-  settings(run.record);
+  if (run.archive) document.querySelector("details.settings").hidden = true;
+  else settings(run.record);
   silverprint.charts.show(run);
 })();

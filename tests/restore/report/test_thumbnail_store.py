@@ -32,11 +32,11 @@ def test_the_worst_seams_are_kept_whatever_their_order() -> None:
     random.Random(0).shuffle(outcomes)
     with ThumbnailStore(pictured=20) as album:
         assert fed(album, outcomes) == 200
-        kept = {one.item_id for one in outcomes if album.names(one.item_id)}
+        kept = {one.item_id for one in outcomes if album.pictures(one.item_id)}
         assert kept == {outcome(number).item_id for number in range(180, 200)}
         worst = outcome(199).item_id
-        assert album.names(worst) == ("before", "after", "damage")
-        assert album.read(worst, "before") == f"before {worst}".encode()
+        assert tuple(album.pictures(worst)) == ("before", "after", "damage")
+        assert album.pictures(worst)["before"] == f"before {worst}".encode()
 
 
 def test_the_folder_holds_what_is_kept_and_goes_with_the_album() -> None:
@@ -52,18 +52,24 @@ def test_the_folder_holds_what_is_kept_and_goes_with_the_album() -> None:
 def test_failed_photos_take_no_room_of_the_others_and_the_first_stay() -> None:
     with ThumbnailStore(pictured=2, failed=2) as album:
         fed(album, [failure(n) for n in range(5)] + [outcome(n) for n in range(10, 13)])
-        assert [bool(album.names(failure(n).item_id)) for n in range(5)] == [True, True, False, False, False]
-        assert album.names(failure(0).item_id) == ("before",)
-        assert [bool(album.names(outcome(n).item_id)) for n in (10, 11, 12)] == [False, True, True]
+        assert [bool(album.pictures(failure(n).item_id)) for n in range(5)] == [
+            True,
+            True,
+            False,
+            False,
+            False,
+        ]
+        assert tuple(album.pictures(failure(0).item_id)) == ("before",)
+        assert [bool(album.pictures(outcome(n).item_id)) for n in (10, 11, 12)] == [False, True, True]
 
 
 def test_photos_without_a_seam_fill_the_room_that_is_left() -> None:
     copied = outcome(50, status="copied", figures=Figures())
     with ThumbnailStore(pictured=2) as album:
         fed(album, [copied, outcome(1)])
-        assert album.names(copied.item_id)
+        assert album.pictures(copied.item_id)
         fed(album, [outcome(2)])
-        assert not album.names(copied.item_id) and album.names(outcome(1).item_id)
+        assert not album.pictures(copied.item_id) and album.pictures(outcome(1).item_id)
 
 
 def test_rows_go_on_without_their_pictures() -> None:
@@ -92,7 +98,7 @@ def test_a_closed_album_keeps_no_more() -> None:
         fed(album, [outcome(1)])
         album.close()
         assert fed(album, [outcome(2)]) == 1
-        assert album.names(outcome(1).item_id) and not album.names(outcome(2).item_id)
+        assert album.pictures(outcome(1).item_id) and not album.pictures(outcome(2).item_id)
 
 
 def test_a_disk_that_fails_costs_pictures_and_no_row(caplog: pytest.LogCaptureFixture) -> None:
@@ -100,5 +106,5 @@ def test_a_disk_that_fails_costs_pictures_and_no_row(caplog: pytest.LogCaptureFi
         fed(album, [outcome(1)])
         album._folder.cleanup()  # as a tidy temporary folder does behind our back
         assert fed(album, [outcome(2), outcome(3)]) == 2
-        assert not album.names(outcome(3).item_id)
+        assert not album.pictures(outcome(3).item_id)
     assert "report" in caplog.text

@@ -6,14 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.dataset as ds
 import pytest
 
-from restore.outcome import Figures
+from restore.outcome import Figures, outcome_schema
 from restore.report import writer
 from restore.report.thumbnail_store import ThumbnailStore
-from restore.report.writer import write_report
+from restore.report.writer import write_archive_report, write_report
 from restore.storage import OutStore
-from tests.support.runs import RUN, committed, failure, outcome, pictured, reported
+from tests.support.runs import RUN, STARTED, committed, failure, outcome, pictured, reported
 
 
 @pytest.fixture
@@ -21,9 +23,9 @@ def store(tmp_path: Path) -> OutStore:
     return OutStore.open(str(tmp_path / "out"))
 
 
-def given(store: OutStore, name: str) -> Any:
-    """What a data script hands to the page."""
-    text = store.read(f"reports/{RUN}/data/{name}.js").decode("ascii")
+def given(store: OutStore, name: str, report: str = RUN) -> Any:
+    """The value that a data script gives to the page."""
+    text = store.read(f"reports/{report}/data/{name}.js").decode("ascii")
     prefix = f'silverprint.put("{name}",'
     assert text.startswith(prefix) and text.endswith(");\n")
     return json.loads(json.loads(text[len(prefix) : -3]))
@@ -124,6 +126,80 @@ def test_a_picture_that_was_lost_leaves_no_page(store: OutStore) -> None:
         with pytest.raises(FileNotFoundError):
             write_report(store, RUN, parts, album, {"manifest": "m", "started_at": ""})
     assert "index.html" not in store.names(f"reports/{RUN}"), "the entry comes last"
+
+
+NEXT_RUN = "20260102T000000Z-000002"
+FIRST_ROW = "000001-00000-000000"
+
+
+def test_a_reused_photo_is_counted_apart_and_shows_its_former_thumbnails(store: OutStore) -> None:
+    painted = pictured(outcome(1), 1)
+    reported(store, [painted])
+    again = outcome(1, run_id=NEXT_RUN, reason="reused", reused_from=FIRST_ROW)
+    reported(store, [again, failure(2)], run_id=NEXT_RUN)
+    counts = given(store, "run", NEXT_RUN)["counts"]
+    assert counts["result"] == {"reused": 1, "failed": 1} and counts["status"] == {"restored": 1, "failed": 1}
+    index = given(store, "index", NEXT_RUN)["columns"]
+    assert index["pictures"] == [["before", "after", "damage"], []]
+    assert index["reused"] == [True, False] and index["status"] == ["restored", "failed"]
+    assert store.read(f"reports/{NEXT_RUN}/thumbs/000000-after.jpg") == painted.thumbs.after
+
+
+def newest_rows(store: OutStore) -> list[pa.RecordBatch]:
+    """The last row of each item, of all runs."""
+    rows = ds.dataset(f"{store.root}/metadata", format="parquet").to_table().to_pylist()
+    newest = {row["item_id"]: row for row in sorted(rows, key=lambda row: row["row_id"])}
+    return pa.Table.from_pylist(list(newest.values()), schema=outcome_schema(["x_title"])).to_batches()
+
+
+def test_the_archives_report_shows_the_pictures_of_all_runs(store: OutStore) -> None:
+    reported(store, [pictured(outcome(1), 1), outcome(2), failure(3)])
+    reported(store, [pictured(outcome(2, output_bytes=500), 2), outcome(4, output_bytes=70)], run_id=NEXT_RUN)
+    path = write_archive_report(store, newest_rows(store), STARTED)
+    assert path == "reports/archive/index.html" and "index.html" in store.names("reports/archive")
+    run = given(store, "run", "archive")
+    assert run["archive"] == {
+        "output": store.root,
+        "generated_at": "2026-01-01T00:00:00+00:00",
+        "items": 4,
+        "outdated": 0,
+    }
+    assert run["counts"]["status"] == {"restored": 3, "failed": 1} and run["output_bytes"] == 570
+    assert run["throughput"] is None and sum(run["figures"]["seam"]["counts"]) == 3
+    index = given(store, "index", "archive")["columns"]
+    pictures = dict(zip(index["item_id"], map(len, index["pictures"]), strict=True))
+    assert pictures == {
+        outcome(1).item_id: 3,
+        outcome(2).item_id: 3,
+        outcome(3).item_id: 0,
+        outcome(4).item_id: 0,
+    }
+
+
+def test_an_item_that_failed_last_is_counted_twice_and_listed_once(store: OutStore) -> None:
+    reported(store, [pictured(outcome(1), 1), outcome(2)])
+    reported(store, [failure(1)], run_id=NEXT_RUN)
+    every = ds.dataset(f"{store.root}/metadata", format="parquet").to_table()
+    write_archive_report(store, every.to_reader(max_chunksize=1), STARTED)
+    run = given(store, "run", "archive")
+    assert (run["archive"]["items"], run["archive"]["outdated"]) == (2, 1)
+    assert run["counts"]["status"] == {"restored": 2, "failed": 1}
+    index = given(store, "index", "archive")["columns"]
+    listed = dict(zip(index["item_id"], index["status"], strict=True))
+    assert listed == {outcome(1).item_id: "failed", outcome(2).item_id: "restored"}
+    assert len(index["item_id"]) == 2
+
+
+def test_a_new_report_on_the_archive_replaces_the_old_one_whole(store: OutStore) -> None:
+    reported(store, [pictured(outcome(n), n) for n in range(3)])
+    write_archive_report(store, newest_rows(store), STARTED)
+    assert len(store.names("reports/archive/thumbs")) == 9
+    write_archive_report(store, [newest_rows(store)[0].slice(2)], STARTED)
+    assert len(store.names("reports/archive/thumbs")) == 3
+    assert given(store, "run", "archive")["archive"]["items"] == 1
+    write_archive_report(store, [], STARTED)
+    assert store.names("reports/archive/data") == ["index.js", "run.js"]
+    assert len(store.names(f"reports/{RUN}/thumbs")) == 9, "the reports of runs stay"
 
 
 def test_a_bucket_is_told_what_the_files_are(s3: Any) -> None:

@@ -96,7 +96,7 @@ def test_a_living_process_of_this_host_keeps_its_lease(store: OutStore) -> None:
     script = (
         "import sys, time; from restore.run import lease; from restore.storage import OutStore\n"
         "lease.BEAT_SECONDS = 0.2\n"
-        "held = lease.take(OutStore.open(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+        "held = lease.acquire(OutStore.open(sys.argv[1])); print('held', flush=True); time.sleep(60)"
     )
     other = subprocess.Popen([sys.executable, "-c", script, store.root], stdout=subprocess.PIPE)
     try:
