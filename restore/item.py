@@ -1,70 +1,49 @@
-"""One row of a run's plan: a photo, its mask, their versions, and why it is to be done."""
+"""One row of a run's plan: a photo, its mask, their versions, and the reason to do it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
+from restore.row_schema import NOT_A_COLUMN, Int32, schema_of
 
 EXTRA_PREFIX = "x_"
-
-PLAN_SCHEMA = pa.schema(
-    [
-        pa.field("item_id", pa.string(), nullable=False),
-        pa.field("image", pa.string(), nullable=False),
-        pa.field("image_version", pa.string()),
-        pa.field("image_pinned", pa.bool_(), nullable=False),
-        pa.field("mask", pa.string()),
-        pa.field("mask_version", pa.string()),
-        pa.field("mask_pinned", pa.bool_(), nullable=False),
-        pa.field("reference", pa.string()),
-        pa.field("overrides", pa.string(), nullable=False),
-        pa.field("work_key", pa.string(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("attempts", pa.int32(), nullable=False),
-        pa.field("former", pa.string()),
-        pa.field("former_image_sha256", pa.string()),
-        pa.field("former_mask_sha256", pa.string()),
-    ]
-)
-"""Columns of `OUT/plans/<run_id>.parquet`; the manifest's `x_*` columns follow, all strings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One photo to be done.
+    """One photo to be done. The fields are the columns of a plan's row, in this order.
 
     `image`, `mask` and `reference` are absolute URIs. A version is the store's own token as listed,
-    opaque; a pinned one came with the manifest. `overrides` is canonical JSON of the row's recipe
+    opaque; a pinned version came with the manifest. `overrides` is canonical JSON of the row's recipe
     columns. `attempts` counts the earlier runs that failed at this work key. `former` is the row_id of
-    the current picture if it was made the same way from inputs of other versions; the inputs' sha256
-    were those.
+    the current picture, where only the inputs' versions differ from those of that picture;
+    `former_image_sha256` and `former_mask_sha256` are the digests of its inputs.
     """
 
     item_id: str
     image: str
+    image_version: str | None = field(default=None, kw_only=True)
+    image_pinned: bool = field(default=False, kw_only=True)
+    mask: str | None = field(default=None, kw_only=True)
+    mask_version: str | None = field(default=None, kw_only=True)
+    mask_pinned: bool = field(default=False, kw_only=True)
+    reference: str | None = field(default=None, kw_only=True)
+    overrides: str = field(default="{}", kw_only=True)
     work_key: str
     reason: str = "new"
-    image_version: str | None = None
-    image_pinned: bool = False
-    mask: str | None = None
-    mask_version: str | None = None
-    mask_pinned: bool = False
-    reference: str | None = None
-    overrides: str = "{}"
-    attempts: int = 0
+    attempts: Int32 = 0
     former: str | None = None
     former_image_sha256: str | None = None
     former_mask_sha256: str | None = None
-    extra: Mapping[str, str | None] = field(default_factory=dict)
+    extra: Mapping[str, str | None] = field(default_factory=dict, metadata=NOT_A_COLUMN)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Item:
-        """From one row of the plan, its `x_*` columns gathered in `extra`."""
-        known = {f.name: row[f.name] for f in fields(cls) if f.name != "extra"}
+        """From one row of the plan; `extra` holds its `x_*` columns."""
+        known = {name: row[name] for name in PLAN_SCHEMA.names}
         extra = {name: value for name, value in row.items() if name.startswith(EXTRA_PREFIX)}
         return cls(**known, extra=extra)
 
@@ -72,3 +51,7 @@ class Item:
         """The row's recipe columns as values."""
         values: dict[str, Any] = json.loads(self.overrides)
         return values
+
+
+PLAN_SCHEMA = schema_of(Item)
+"""Columns of `OUT/plans/<run_id>.parquet`. The manifest's `x_*` columns follow, all strings."""

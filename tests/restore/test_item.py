@@ -8,6 +8,31 @@ import pyarrow as pa
 
 from restore.item import PLAN_SCHEMA, Item
 
+SCHEMA = """
+item_id: string not null
+image: string not null
+image_version: string
+image_pinned: bool not null
+mask: string
+mask_version: string
+mask_pinned: bool not null
+reference: string
+overrides: string not null
+work_key: string not null
+reason: string not null
+attempts: int32 not null
+former: string
+former_image_sha256: string
+former_mask_sha256: string
+"""
+
+
+def test_the_columns_are_these() -> None:
+    described = [
+        f"{column.name}: {column.type}{'' if column.nullable else ' not null'}" for column in PLAN_SCHEMA
+    ]
+    assert described == SCHEMA.split("\n")[1:-1]
+
 
 def test_the_plans_columns_are_the_items_fields() -> None:
     assert set(PLAN_SCHEMA.names) == {field.name for field in fields(Item)} - {"extra"}
