@@ -42,6 +42,7 @@ ARCHIVE = "reports/archive"
 
 _PAGE = Path(__file__).parent / "page"
 _ENTRY = "index.html"
+_RANKED = tuple(name for name, figure in statistics.FIGURES.items() if figure.order)
 
 Row = Mapping[str, Any]
 File = tuple[str, bytes]
@@ -220,7 +221,7 @@ def _entry(row: Row, pictures: Sequence[str]) -> dict[str, Any]:
     """What the page needs of a photo to list, sort, search and filter it."""
     figures, seconds = row["figures"] or {}, row["seconds"] or {}
     entry = {name: row[name] for name in ("item_id", "status", "error_code", "error_message", "engine")}
-    entry.update({name: _plain(figures.get(name)) for name in ("seam", "colour_step", "grain")})
+    entry.update({name: _plain(figures.get(name)) for name in _RANKED})
     worked = sum(value or 0.0 for name, value in seconds.items() if name != "wait")
     reused = row["reused_from"] is not None and row["status"] != "failed"
     return {**entry, "reused": reused, "seconds": worked, "pictures": pictures}

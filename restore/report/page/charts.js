@@ -1,17 +1,9 @@
 "use strict";
-/* The charts: throughput over time, where the time went, how the figures are spread. */
+/* The charts: throughput over time, where the time went, how the figures are distributed. */
 
 silverprint.charts = (() => {
   const { el, number, duration } = silverprint;
   const drawn = [];
-
-  const TITLES = {
-    seam: ["Seam", "1 is seamless"],
-    colour_step: ["Colour step", "1 is no step"],
-    grain: ["Grain", "1 is alike"],
-    psnr: ["PSNR", "dB, inside damage"],
-    ssim: ["SSIM", "inside damage"],
-  };
 
   const colour = (name) => () => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -64,13 +56,12 @@ silverprint.charts = (() => {
 
   const clock = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 19);
 
-  function distribution(name, data) {
+  function distribution({ title, note, digits }, data) {
     const used = data.counts.map((value, i) => (value ? i : -1)).filter((i) => i >= 0);
     const from = Math.max(0, used[0] - 2);
     const to = Math.min(data.counts.length, used[used.length - 1] + 3);
-    const digits = name === "psnr" ? 1 : 2;
     const text = `median ${number(data.p50, digits)} · 90% in ${number(data.p5, digits)}–${number(data.p95, digits)}`;
-    const [figure, area] = frame(...TITLES[name], text);
+    const [figure, area] = frame(title, note, text);
     const options = {
       legend: { show: false },
       cursor: { show: false },
@@ -103,7 +94,7 @@ silverprint.charts = (() => {
 
   function show(run) {
     const course = [run.throughput && throughput(run.throughput), run.stages.length && stages(run.stages)];
-    const figures = Object.entries(run.figures).map(([name, data]) => distribution(name, data));
+    const figures = Object.entries(run.figures).map(([name, data]) => distribution(run.figure_charts[name], data));
     document.getElementById("course").append(...course.filter(Boolean));
     document.getElementById("figures").append(...figures);
     document.getElementById("measured").hidden = !course.some(Boolean) && !figures.length;

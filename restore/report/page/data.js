@@ -1,5 +1,5 @@
 "use strict";
-/* What the page knows and how it says it: data that scripts hand over, numbers as text, safe elements. */
+/* The data that scripts give to the page, numbers as text, and elements that hold text and no markup. */
 
 const silverprint = (() => {
   const received = new Map();
@@ -34,7 +34,7 @@ const silverprint = (() => {
     return element;
   }
 
-  /** A link, or plain text where the address is none that a browser should follow. */
+  /** A link, or plain text where a browser should not follow the address. */
   function link(address, text) {
     const safe = ["file:", "http:", "https:"].includes(new URL(address, location.href).protocol);
     return safe ? el("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, text) : text;
@@ -62,7 +62,7 @@ const silverprint = (() => {
   const time = (iso) =>
     new Date(iso).toLocaleString("en-GB", { dateStyle: "long", timeStyle: "short", timeZone: "UTC" }) + " UTC";
 
-  /** Names and values as a table; what is null or empty is left out. */
+  /** Names and values as a table, without the values that are null or empty. */
   function table(values, shown = (name, value) => plain(value)) {
     const rows = Object.entries(values)
       .filter(([, value]) => value !== null && value !== "" && !(Array.isArray(value) && !value.length))

@@ -5,7 +5,7 @@ silverprint.gallery = (() => {
   const { el, get, number, count, duration } = silverprint;
   const columns = get("index").columns;
   const total = (columns.item_id ?? []).length;
-  const { archive, counts } = get("run");
+  const { archive, counts, figure_charts: figures } = get("run");
   const positions = new Map(Array.from({ length: total }, (_, i) => [columns.item_id[i], i]));
   const by = (name) => document.getElementById(name);
   const CARDS = 60;
@@ -18,9 +18,7 @@ silverprint.gallery = (() => {
   const failedFirst = (a, b) => (columns.status[b] === "failed") - (columns.status[a] === "failed");
   const ORDERS = {
     "worst first": (a, b) => failedFirst(a, b) || falling("seam")(a, b),
-    "worst seams": falling("seam"),
-    "largest colour steps": falling("colour_step"),
-    "least grain": rising("grain"),
+    ...Object.fromEntries(Object.entries(figures).filter(([, figure]) => figure.order).map(([name, figure]) => [figure.order, (figure.worst_is_low ? rising : falling)(name)])),
     "slowest": falling("seconds"),
     "item id": (a, b) => (columns.item_id[a] < columns.item_id[b] ? -1 : 1),
     "as they came": (a, b) => a - b,

@@ -7,7 +7,6 @@ silverprint.photo = (() => {
   const by = (name) => document.getElementById(name);
   const dialog = by("photo");
   const layers = { damage: false, windows: false };
-  const FIGURES = [["seam", "seam", 2], ["colour_step", "colour step", 2], ["grain", "grain", 2], ["psnr", "PSNR, dB", 1], ["ssim", "SSIM", 3]];
   let current = null;
 
   const rowsOf = (i) => `rows-${String(Math.floor(i / get("index").rows_per_file)).padStart(5, "0")}`;
@@ -111,9 +110,9 @@ silverprint.photo = (() => {
 
   function figures(row) {
     const values = row.figures ?? {};
-    const known = FIGURES.filter(([name]) => values[name] !== null && values[name] !== undefined);
+    const known = Object.entries(get("run").figure_charts).filter(([name]) => values[name] !== null && values[name] !== undefined);
     if (!known.length) return null;
-    return el("dl", { class: "figures" }, ...known.map(([name, title, digits]) => el("div", {}, el("dt", {}, title), el("dd", {}, number(values[name], digits)))));
+    return el("dl", { class: "figures" }, ...known.map(([name, { title, note, digits }]) => el("div", { title: note }, el("dt", {}, title), el("dd", {}, number(values[name], digits)))));
   }
 
   /** Where the files are, and what the manifest's own columns say of the photo. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import timedelta
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from restore.outcome import Figures, Outcome, Seconds, outcomes_table
-from restore.report.statistics import MOST_BUCKETS, SECONDS, Charts, Histogram
+from restore.report.statistics import FIGURES, MAX_BUCKETS, SECONDS, Charts, Histogram
 from tests.support.runs import STARTED, failure, outcome
 
 
@@ -49,6 +50,10 @@ def test_figures_of_photos_that_have_none_are_left_out() -> None:
     assert "psnr" not in figures
 
 
+def test_every_figure_has_a_chart_and_every_chart_a_figure() -> None:
+    assert set(FIGURES) == {figure.name for figure in fields(Figures)}
+
+
 def test_a_photo_counts_in_the_second_when_it_was_done() -> None:
     late = Seconds(wait=3.0, paint=1.5)
     rows = [outcome(n, started_at=STARTED, seconds=late) for n in range(4)]
@@ -63,7 +68,7 @@ def test_a_long_run_has_no_more_buckets_than_a_page_can_draw(hours: float) -> No
     rows = [outcome(n, started_at=STARTED + timedelta(hours=hours * n / 99)) for n in range(100)]
     throughput = gathered(rows)["throughput"]
     assert sum(throughput["done"]) == 100
-    assert len(throughput["done"]) <= MOST_BUCKETS
+    assert len(throughput["done"]) <= MAX_BUCKETS
 
 
 def test_stages_say_what_each_took() -> None:
@@ -78,5 +83,6 @@ def test_reused_rows_took_no_time() -> None:
     nothing = pa.nulls(1, table.schema.field("seconds").type)
     charts = Charts()
     charts.add(table.set_column(index, table.schema.field("seconds"), nothing).to_batches()[0])
-    told = charts.gathered()
-    assert told["throughput"] is None and told["stages"] == [] and told["counts"]["status"] == {"restored": 1}
+    found = charts.gathered()
+    assert found["throughput"] is None and found["stages"] == []
+    assert found["counts"]["status"] == {"restored": 1}
