@@ -1,4 +1,4 @@
-# Everything a newcomer types. `make demo` and `make test` do all their set-up themselves.
+# Commands of the repository. `make demo` and `make test` do their own set-up.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -26,14 +26,14 @@ test: lint
 test-heavy: install
 	$(BIN)/python -m pytest -m heavy
 
-# Jobs that lose driver, workers and nodes at random; CHAOS_SEED and CHAOS_RUNS choose the moments.
+# Kills drivers, workers and nodes at random; CHAOS_SEED and CHAOS_RUNS choose the moments.
 chaos: install
 	$(BIN)/python -m pytest -m chaos -s
 
 bench: install
 	$(BIN)/python -m tests.bench
 
-# Renews constraints.txt from what is installed now.
+# Writes the installed versions into constraints.txt.
 lock: install
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 

@@ -1,4 +1,4 @@
-"""What brings a cluster up is checked without one: by Kubernetes', KubeRay's, Ray's and AWS's own schemas."""
+"""Deployment files, checked without a cluster by the schemas of Kubernetes, KubeRay, Ray and AWS."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ AWS: dict[str, Any] = yaml.safe_load((ROOT / "cluster/ray-up/aws.yaml").read_tex
 
 
 def templates() -> dict[str, dict[str, Any]]:
-    """The pods of a night, by their group's name."""
+    """Return the pod templates of a night by group name."""
     groups = {name: group["template"] for name, group in GROUPS.items()}
     return {"head": CLUSTER["headGroupSpec"]["template"], **groups}
 
@@ -84,7 +84,7 @@ def instructions() -> list[str]:
 
 
 def copied() -> list[str]:
-    """What the Dockerfile takes from the build context."""
+    """Return the paths that the Dockerfile copies from the build context."""
     copies = [line.split()[1:-1] for line in instructions() if line.startswith("COPY ")]
     return [source for sources in copies if not sources[0].startswith("--from") for source in sources]
 
@@ -92,7 +92,7 @@ def copied() -> list[str]:
 def test_the_image_is_built_from_what_is_tracked_and_let_in() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     let_in = [line[2:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:2] == "!/"]
-    assert sorted(set(copied())) == sorted(let_in), "a path is let in and not used, or the other way round"
+    assert sorted(set(copied())) == sorted(let_in), "let in but not copied, or copied but not let in"
     for path in let_in:
         assert re.search(rf"^{re.escape(path)}(/|$)", tracked, re.MULTILINE), path
     assert "*" in (ROOT / ".dockerignore").read_text().splitlines(), "everything else stays out"
@@ -134,7 +134,7 @@ def test_the_image_lists_the_libraries_that_pyproject_names() -> None:
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
-def test_kubernetes_takes_every_file(version: str) -> None:
+def test_kubernetes_accepts_every_file(version: str) -> None:
     for path in sorted(KUBERAY.glob("*.yaml")):
         for document in documents(path):
             if document["kind"] not in {"RayJob", "Kustomization"}:
@@ -155,7 +155,7 @@ def test_kubernetes_schema_finds_a_wrong_field() -> None:
         kubernetes_validate.validate(pod, KUBERNETES[0], strict=True)
 
 
-def test_kuberay_takes_the_job() -> None:
+def test_kuberay_accepts_the_job() -> None:
     schema = json.loads((ROOT / "tests/support/data/kuberay_rayjob.json").read_text())
     assert RAYJOB["apiVersion"] == "ray.io/v1"
     jsonschema.validate(RAYJOB["spec"], schema)
@@ -187,27 +187,27 @@ def test_a_night_ends_by_its_own_hour_before_anything_kills_it() -> None:
     budget = timedelta(seconds=end - start.timestamp())
     spec = RAYJOB["spec"]
     job = timedelta(seconds=spec["activeDeadlineSeconds"])
-    assert job >= budget + timedelta(minutes=30), "the report and the last part need their time"
+    assert job >= budget + timedelta(minutes=30), "the report and the last part need time"
     watch = CRON["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"]
     assert job.total_seconds() + spec["ttlSecondsAfterFinished"] <= watch < 24 * 3600
     assert spec["preRunningDeadlineSeconds"] < budget.total_seconds()
 
 
-def test_only_lost_infrastructure_is_tried_again() -> None:
+def test_only_lost_infrastructure_is_retried() -> None:
     spec = RAYJOB["spec"]
-    assert spec["submissionMode"] == "K8sJobMode", "HTTPMode would submit again after a night has failed"
-    assert spec["backoffLimit"] == 0, "KubeRay's own retry does not ask why a job failed"
+    assert spec["submissionMode"] == "K8sJobMode", "HTTPMode submits again after a failed night"
+    assert spec["backoffLimit"] == 0, "KubeRay's own retry ignores why a job failed"
     assert spec["submitterConfig"]["backoffLimit"] > 0
     assert spec["shutdownAfterJobFinishes"] is True and spec["ttlSecondsAfterFinished"] > 0
     assert CRON["spec"]["concurrencyPolicy"] == "Forbid"
     assert CRON["spec"]["jobTemplate"]["spec"]["backoffLimit"] == 0
 
 
-def test_head_holds_no_work_and_gpus_go_when_idle() -> None:
+def test_head_holds_no_work_and_idle_gpus_are_released() -> None:
     assert CLUSTER["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
     gpu = GROUPS["gpu"]
     assert gpu["minReplicas"] == 0 and gpu["idleTimeoutSeconds"] > 0
-    assert gpu["replicas"] == gpu["maxReplicas"], "a night asks for no more GPUs than there are"
+    assert gpu["replicas"] == gpu["maxReplicas"], "a night requests only GPUs that exist"
     tolerated = " ".join(toleration["key"] for toleration in gpu["template"]["spec"]["tolerations"])
     assert "nvidia.com/gpu" in tolerated and "spot" in tolerated
     assert "tolerations" not in GROUPS["cpu"]["template"]["spec"]
@@ -220,13 +220,13 @@ def test_a_gpu_pod_holds_whole_actors_and_cpus_beside_them() -> None:
     gpus, cpus = (float(resources["requests"][name]) for name in ("nvidia.com/gpu", "cpu"))
     assert nightly().profile == "gpu"
     actors = profile().actors(cpus, gpus)
-    assert actors >= 1 and actors * profile().gpus_per_actor == gpus, "a part of a GPU is paid for and idle"
+    assert actors >= 1 and actors * profile().gpus_per_actor == gpus, "part of a GPU is paid for and idle"
     assert cpus >= actors * profile().cpus_per_actor + 1, "prepare and finish need a core there too"
     assert "nvidia.com/gpu" not in worker(GROUPS["cpu"]["template"])["resources"]["limits"]
 
 
 def worker(template: Mapping[str, Any]) -> dict[str, Any]:
-    """Ray's own container: KubeRay takes the first."""
+    """Return Ray's container: KubeRay takes the first."""
     container: dict[str, Any] = template["spec"]["containers"][0]
     return container
 
@@ -252,7 +252,7 @@ def test_one_image_and_the_locked_ray() -> None:
     assert f"ray=={CLUSTER['rayVersion']}\n" in (ROOT / "constraints.txt").read_text()
 
 
-def test_secrets_are_named_and_never_written() -> None:
+def test_secrets_are_referenced_and_never_written() -> None:
     for document in (RAYJOB, CRON, AWS):
         for node in mappings(document):
             name = str(node.get("name", ""))
@@ -273,7 +273,7 @@ def test_containers_gain_no_rights() -> None:
             assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
-def test_the_cron_job_may_do_what_its_script_does_and_no_more() -> None:
+def test_the_cron_job_has_only_the_rights_that_its_script_uses() -> None:
     account, role, binding = documents(KUBERAY / "rbac.yaml")
     assert account["metadata"]["name"] == cron_pod()["serviceAccountName"] == binding["subjects"][0]["name"]
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
@@ -290,7 +290,7 @@ case "$*" in
   "create -f /etc/silverprint/rayjob.yaml -o name") echo rayjob.ray.io/night ;;
   "get rayjob.ray.io/night -o jsonpath={.status.jobDeploymentStatus}")
     state=$(head -n 1 states); sed -i 1d states; [ "$state" != refused ] || exit 1; printf %s "$state" ;;
-  "get rayjob.ray.io/night -o jsonpath={.status.jobStatus} "*) echo told ;;
+  "get rayjob.ray.io/night -o jsonpath={.status.jobStatus} "*) echo state ;;
   *) echo "not expected: $*" >&2; exit 64 ;;
 esac
 """
@@ -308,8 +308,12 @@ def test_the_cron_job_stays_until_the_night_has_ended(tmp_path: Path, states: st
     ran = subprocess.run(
         command, cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True, check=False, timeout=30
     )
-    assert (ran.returncode, ran.stdout.split(), ran.stderr) == (code, ["rayjob.ray.io/night", "told"], "")
-    assert not (tmp_path / "states").read_text(), "it has read every state"
+    assert (ran.returncode, ran.stdout.split(), ran.stderr) == (
+        code,
+        ["rayjob.ray.io/night", "state"],
+        "",
+    )
+    assert not (tmp_path / "states").read_text(), "the script has read every state"
 
 
 # --- ray up
@@ -317,12 +321,12 @@ def test_the_cron_job_stays_until_the_night_has_ended(tmp_path: Path, states: st
 
 @pytest.fixture(scope="module")
 def launched() -> dict[str, Any]:
-    """The file as `ray up` completes it before its first call to AWS."""
+    """Return the file as `ray up` completes it before its first call to AWS."""
     prepared: dict[str, Any] = prepare_config(AWS)
     return prepared
 
 
-def test_ray_takes_the_file(launched: dict[str, Any]) -> None:
+def test_ray_accepts_the_file(launched: dict[str, Any]) -> None:
     validate_config(launched)
     with pytest.raises(jsonschema.ValidationError):
         validate_config({**launched, "idle_timeout": 5})
@@ -331,7 +335,7 @@ def test_ray_takes_the_file(launched: dict[str, Any]) -> None:
     ]
 
 
-def test_aws_takes_every_node(launched: dict[str, Any]) -> None:
+def test_aws_accepts_every_node(launched: dict[str, Any]) -> None:
     service = botocore.session.get_session().get_service_model("ec2")
     shape = service.operation_model("RunInstances").input_shape
     for name, kind in launched["available_node_types"].items():
@@ -348,7 +352,7 @@ def test_ray_up_gives_the_same_roles(launched: dict[str, Any]) -> None:
     assert "InstanceMarketOptions" not in kinds["head"]["node_config"]
     resources = kinds["gpu"]["resources"]
     assert profile().actors(resources["CPU"], resources["GPU"]) * profile().gpus_per_actor == resources["GPU"]
-    assert kinds["gpu"]["min_workers"] >= 1, "a night asks for no more GPUs than there are"
+    assert kinds["gpu"]["min_workers"] >= 1, "a night requests only GPUs that exist"
     assert sum(kind["max_workers"] for kind in kinds.values()) <= launched["max_workers"]
     for commands in (launched["head_setup_commands"], kinds["gpu"]["worker_setup_commands"]):
         assert any(FETCH in command for command in commands)

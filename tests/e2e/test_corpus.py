@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_kind_of_the_corpus_is_one_row_as_expected(tmp_path: Path) -> None:
-    """OUT is the archive's own folder: nothing that a run writes may replace an input."""
+    """OUT is the archive's own folder: no file of the run may replace an input."""
     archive = tmp_path / "archive"
     archive.mkdir()
     written = [corpus.write(kind, archive, number) for number, kind in enumerate(kinds())]
@@ -32,7 +32,7 @@ def test_every_kind_of_the_corpus_is_one_row_as_expected(tmp_path: Path) -> None
 
     store = OutStore.open(str(archive))
     rows = {row["item_id"]: row for row in read_committed(store).to_pylist()}
-    assert len(rows) == read_committed(store).num_rows == len(kinds()), "none lost, none doubled"
+    assert len(rows) == read_committed(store).num_rows == len(kinds()), "no row is lost or duplicated"
     expected = {kind.name: (kind.status, kind.code) for kind in kinds()}
     assert {name: (row["status"], row["error_code"]) for name, row in rows.items()} == expected
     changed = 0

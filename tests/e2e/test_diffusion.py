@@ -1,4 +1,4 @@
-"""The main job with the SDXL engine on tiny checkpoints: real Ray, real files, faults put in by hand."""
+"""The main job with the SDXL engine on tiny checkpoints: real Ray, real files, injected faults."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ SETTINGS = ("dtype=float32", "num_inference_steps=4", "high_noise_frac=0.6", "wi
 def run(
     manifest: Path, out: Path, checkpoints: Checkpoints, *settings: str, dry: bool = False, **env: str
 ) -> str:
-    """The job's exit code and what it printed."""
+    """Run the job; return its exit code and its output as one text."""
     job = [sys.executable, "-m", "jobs.restore_archive", "--manifest", str(manifest), "--output", str(out)]
     job += ["--dry-run"] if dry else []
-    words = ["--set", *SETTINGS, *checkpoints.settings(), *settings]
+    options = ["--set", *SETTINGS, *checkpoints.settings(), *settings]
     python = os.pathsep.join([*([env.pop("before")] if "before" in env else []), str(ROOT)])
     full = {
         **os.environ,
@@ -38,7 +38,7 @@ def run(
         "SILVERPRINT_WEIGHTS": str(out.parent / "w"),
         **env,
     }
-    done = subprocess.run([*job, *words], capture_output=True, text=True, cwd=ROOT, check=False, env=full)
+    done = subprocess.run([*job, *options], capture_output=True, text=True, cwd=ROOT, check=False, env=full)
     return f"exit {done.returncode}\n{done.stdout}{done.stderr}"
 
 
@@ -97,18 +97,18 @@ def test_output_that_is_not_finite_is_a_failed_row(checkpoints: Checkpoints, tmp
     assert row["error_code"] == "non_finite_output" and "fp32 VAE" in row["error_message"]
 
 
-# Loaded by every Python of the job: memory that holds one window in tiles, and a device that dies once.
+# Every Python of the job loads this: "memory" holds one window in tiles, "lost" is a device that dies once.
 FAULTS = """
 import os, sys
 from pathlib import Path
 class Finder:
     def find_spec(self, name, path=None, target=None):
-        if name != "restore.engines.sdxl" or Finder.done:
+        if name != "restore.engines.diffusion.sdxl" or Finder.done:
             return None
         Finder.done = True
         import torch
-        from restore.engines import diffusion
-        whole = diffusion.decoded
+        from restore.engines.diffusion import engine
+        whole = engine.decoded
         def decoded(latents, vae):
             marker = Path(os.environ["FAULT_MARKER"])
             if os.environ["FAULT"] == "lost" and not marker.exists():
@@ -117,7 +117,7 @@ class Finder:
             if os.environ["FAULT"] == "memory" and (len(latents) > 1 or not vae.use_tiling):
                 raise torch.OutOfMemoryError("injected")
             return whole(latents, vae)
-        diffusion.decoded = decoded
+        engine.decoded = decoded
         return None
 Finder.done = False
 sys.meta_path.insert(0, Finder())
