@@ -43,7 +43,7 @@ def on_gpus(found: Estimate, past: pa.Table, asked: Cards | None) -> Iterator[st
     """GPU-hours and hours, by what this store has measured or by the table.
 
     Args:
-        past: rows as `manifests.pace.recent_painted_rows` gives them.
+        past: rows as `manifests.catalog.history.recent_painted_rows` gives them.
         asked: None tells of every card.
     """
     device, rate = _measured(past)

@@ -12,7 +12,7 @@
         └── LeaseHeld          5   another writer holds this store
 
 A bad photo is data and a bad world is an exception. An exception that is neither is a fault of ours:
-only `restore.flow` catches it, as `worker_crashed` of that one photo, with its traceback in the log.
+only `restore.pipeline.flow` catches it, as `worker_crashed` of that one photo, with its traceback in the log.
 """
 
 from __future__ import annotations

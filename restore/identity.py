@@ -1,7 +1,7 @@
 """Version tokens, recipe and engine hashes, work keys: what makes a picture the one that was asked for.
 
 A work key names one picture wanted of one photo. The same formula stands in SQL in
-`manifests.diff`, for millions of rows at once; a test holds the two equal.
+`manifests.planning.plan`, for millions of rows at once; a test holds the two equal.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Photo:
         crop: the part of the source that is printed.
         long_side: of the print, px.
         border: the print's white margin over its shorter side; 0 = none.
-        file: how it is stored, a key of `jobs.scan_files.WRITERS`.
+        file: how it is stored, a key of `jobs.demo.scan_files.WRITERS`.
         models: what happened to it; none leaves a blank mask.
         overrides: the manifest row's recipe columns.
     """

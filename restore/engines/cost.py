@@ -23,7 +23,7 @@ class Tflop:
     decode: float
 
 
-# Printed by `python -m restore.engines.flops`, from the real configurations; a test counts one again.
+# `python -m restore.engines.diffusion.flops` prints it from the real configurations; a test counts one again.
 TABLE: Mapping[Size, Tflop] = MappingProxyType(
     {
         (1024, 1024): Tflop(base=6.762, refiner=7.286, encode=4.879, decode=10.470),

@@ -2,7 +2,7 @@
 
 Ray starts a task again whose worker died, for ever. So every step tells the roster which photos it
 begins. Photos that begin again while another worker was at them tell that it died: each of them is
-then run alone, and the one whose worker dies again is ended. Plain Python: `restore.flow` makes an
+then run alone, and the one whose worker dies again is ended. Plain Python: `restore.pipeline.flow` makes an
 actor of it, one for a run.
 """
 

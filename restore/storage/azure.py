@@ -22,7 +22,7 @@ PAGE = 5000
 """Blobs of one page of a listing; the service gives no more."""
 
 CALL: dict[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 30}
-"""Of each request: `restore.retry` tries again, at shorter intervals than the client would."""
+"""Of each request: `restore.storage.retry` tries again, at shorter intervals than the client would."""
 
 T = TypeVar("T")
 

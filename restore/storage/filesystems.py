@@ -27,7 +27,7 @@ CREATE_CONDITIONALLY = S3_SCHEMES | GCS_SCHEMES | AZURE_SCHEMES
 
 CONNECT_SECONDS, READ_SECONDS = 5, 30
 BOTOCORE_ATTEMPTS = 6
-"""For what pyarrow reads by itself; our own calls are tried again by `restore.retry` and nowhere else."""
+"""For what pyarrow reads by itself; `restore.storage.retry` alone retries the other calls."""
 
 
 def object_store(uri: str) -> tuple[ObjectStore, str]:

@@ -35,8 +35,6 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from PIL import Image
-from tests.archives import write_manifest
-from tests.tiny_checkpoints import make_checkpoints, make_euler, make_tokenizer
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from jobs.demo.damage import scratched_photograph
@@ -49,6 +47,8 @@ from restore.engines.diffusion.sdxl import load_sdxl
 from restore.recipe import Recipe
 from restore.storage import OutStore
 from tests.bench import work
+from tests.support.archives import write_manifest
+from tests.support.tiny_checkpoints import make_checkpoints, make_euler, make_tokenizer
 
 BATCHES, SECONDS = (1, 4, 8), 6.0
 SCANS = 24

@@ -23,7 +23,7 @@ from tests.support.archives import make_archive, read_manifest_rows, write_manif
 from tests.support.proxies import serving
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text()
+PAGE = (ROOT / "restore/storage/README.md").read_text()
 CANARY = "CANARY"
 
 SECRET_URIS = (
@@ -60,8 +60,8 @@ class Echo(BaseHTTPRequestHandler):
 
 
 def canaries(folder: Path, server: str) -> dict[str, str]:
-    """Every variable of README's table of stores, and the hub's token. All but places hold a canary."""
-    (table,) = re.findall(r"\| store \| environment \|\n(.*?)\n\n", README, re.DOTALL)
+    """Every variable in the page's table of stores, and the hub's token. All but places hold a canary."""
+    (table,) = re.findall(r"\| store \| environment \|\n(.*?)\n\n", PAGE, re.DOTALL)
     names = set(re.findall(r"`([A-Z_]{6,})`", table))
     of_client = {name for name in names if name.startswith("_")}
     names = names - of_client | {f"AZURE_STORAGE{name}" for name in of_client} | {"HF_TOKEN"}

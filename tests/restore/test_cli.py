@@ -45,7 +45,7 @@ ABANDONED = """
 import sys, threading, time
 import pyarrow as pa, pyarrow.dataset as ds, pyarrow.fs, pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
-from restore.command_line import leave
+from restore.cli import leave
 
 class Slow(LocalFileSystem):
     def open(self, *args, **more):

@@ -1,6 +1,6 @@
 """The real models' sizes and arithmetic, counted on torch's `meta` device: no weights, no memory.
 
-python -m restore.engines.flops    prints the table that `restore.engines.cost` holds
+python -m restore.engines.diffusion.flops    prints the table that `restore.engines.cost` holds
 """
 
 from __future__ import annotations

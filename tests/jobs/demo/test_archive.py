@@ -121,7 +121,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = tuple(photo for photo in PHOTOS if photo.item_id in ("astronaut-oval", "cat"))
-    monkeypatch.setattr("jobs.demo_archive.PHOTOS", few)
+    monkeypatch.setattr("jobs.demo.archive.PHOTOS", few)
     make_archive(tmp_path / "again", seed=1)
     make_archive(tmp_path / "other", seed=2)
     for name in ("images/astronaut-oval.png", "masks/astronaut-oval.png", "images/cat.jpg", "masks/cat.png"):

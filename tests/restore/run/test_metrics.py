@@ -216,7 +216,7 @@ def test_a_metric_that_fails_is_said_once_and_costs_nothing(
     some = [outcome(1), outcome(2)]
     table = with_read_bytes(outcomes_table(some, ["x_title"]), some)
     broken = MetricsRecorder(fails)
-    with caplog.at_level(logging.WARNING, logger="restore.meters"):
+    with caplog.at_level(logging.WARNING, logger="restore.run.metrics"):
         went = list(metered([table, table], broken))
         with PaintMeters(broken, "cpu", ["ns"]).painting():
             went.append(table)

@@ -24,7 +24,7 @@ def test_a_missing_bucket(gcs: Any) -> None:
 
 
 def test_a_long_listing_is_read_page_by_page(gcs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("restore.gcs.PAGE", 10)
+    monkeypatch.setattr("restore.storage.gcs.PAGE", 10)
     store = OutStore.open(f"gs://{gcs.fresh_bucket()}")
     for number in range(25):
         store.create(f"scans/{number:02}.png", bytes([number]))
