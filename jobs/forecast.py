@@ -17,9 +17,8 @@ from jobs.run_spec import RunSpec
 from jobs.settings import Cards, cards
 from manifests.catalog.history import recent_painted_rows
 from manifests.catalog.rows import committed_rows
-from restore.engines import Method, sizes_of
 from restore.engines.cost import MEASURED, RATES, window_tflop
-from restore.engines.selection import CLASSICAL
+from restore.methods import TRAINED, UNTRAINED, sizes_of
 from restore.photo.estimate import Estimate
 from restore.recipe import Recipe
 
@@ -35,7 +34,7 @@ def capacity(found: Estimate, spec: RunSpec) -> Iterator[str]:
         asked = spec.settings.gpu
         yield from on_gpus(found, past, cards(asked) if asked else None)
     else:
-        past = recent_painted_rows(committed_rows(spec.store), CLASSICAL, never=("sdxl", "sd2"))
+        past = recent_painted_rows(committed_rows(spec.store), UNTRAINED, never=TRAINED)
         yield on_cores(found, past, _record(spec, past))
 
 
@@ -83,7 +82,7 @@ def _measured(past: pa.Table) -> tuple[str, float]:
 def _tflop(row: dict[str, Any]) -> float:
     """What the diffusion engine did for a photo; windows of other sizes were painted without a GPU."""
     recipe = Recipe.model_validate_json(row["recipe"])
-    method: Method = "sdxl" if "sdxl" in row["engine"].split("+") else "sd2"
+    (method,) = set(row["engine"].split("+")).intersection(TRAINED)
     sizes = sizes_of(method) or ()
     painted = ((window["paint_width"], window["paint_height"]) for window in row["windows"])
     return sum(window_tflop(size, recipe, method) for size in painted if size in sizes)

@@ -11,15 +11,14 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
-from restore.recipe import FIXED_AT_LOAD, INTRODUCED, Kind, Recipe, Role, override_kinds
+from restore.methods import METHODS, Method, Role
+from restore.recipe import FIXED_AT_LOAD, INTRODUCED, Kind, Recipe, override_kinds
 
 PIPELINE_VERSION = 1
 """Bumped by hand when the pixels around the engine change: masks, windows, composite, encoding."""
-
-ENGINE_VERSIONS: Mapping[str, int] = {"classical": 2, "sdxl": 1, "sd2": 1}
-"""Bumped by hand when an engine paints other pixels from the same task."""
 
 _INT = re.compile(r"[+-]?[0-9]{1,18}")
 _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
@@ -48,18 +47,18 @@ def recipe_hash(recipe: Recipe) -> str:
     return sha256_text(canonical(changed))
 
 
-def classical_hash() -> str:
-    """Engine hash of the classical engine: it has no weights, so its version is all there is."""
-    return sha256_text(canonical(["classical", ENGINE_VERSIONS["classical"]]))
-
-
-def diffusion_hash(engine: str, dtype: str, digests: Mapping[Role, str]) -> str:
-    """Engine hash of a diffusion engine.
+def engine_hash(method: Method, dtype: str = "", digests: Mapping[Role, str] = MappingProxyType({})) -> str:
+    """Engine hash of one method.
 
     Args:
+        dtype: of a trained method's models. A method without weights has no use for it.
         digests: for each role, the digest of all of its files; a checkpoint's scheduler is one of them.
     """
-    return sha256_text(canonical([engine, ENGINE_VERSIONS[engine], dtype, digests]))
+    engine = METHODS[method].engine
+    members: list[object] = [engine.name, engine.version]
+    if METHODS[method].trained:
+        members += [dtype, dict(digests)]
+    return sha256_text(canonical(members))
 
 
 def auto_hash(thin: str, thick: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -20,13 +20,14 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    create_model,
     field_validator,
     model_validator,
 )
 
 from restore.errors import ErrorCode, ItemError, UsageError
+from restore.methods import CHECKPOINTS, METHODS, Role
 
-EngineName = Literal["auto", "telea", "ns", "sdxl", "sd2"]
 Scheduler = Literal["checkpoint", "euler", "dpmpp_2m_karras", "ddim", "unipc"]
 Polarity = Literal["white_is_damage", "black_is_damage"]
 OutputFormat = Literal["source", "png", "tiff", "jpeg", "webp"]
@@ -34,26 +35,40 @@ Mode = Literal["inpaint", "outpaint"]
 Dtype = Literal["float16", "bfloat16", "float32"]
 Offload = Literal["none", "model"]
 Compile = Literal["none", "regional", "full"]
-Role = Literal["inpaint", "refiner", "vae", "sd2"]
 Kind = Literal["str", "int", "float", "bool"]
+if TYPE_CHECKING:
+    EngineName: TypeAlias = str
+else:
+    EngineName = Literal[("auto", *METHODS)]
 
 MAX_MARGIN = 8192
 """The most that `expand` adds on one side, px."""
 
 
-class Models(BaseModel):
-    """What the diffusion engines are loaded from: a hub id at a revision, a local directory or a store URI.
+class _Models(BaseModel):
+    """What the trained methods are loaded from: a hub id at a revision, a local directory or a store URI.
 
-    Hub ids are pinned: a model that changes under its name would change pictures. An empty `vae` is the
-    inpaint pipeline's own, and an empty `refiner` leaves the base alone.
+    One field per role of `restore.methods`. An empty `vae` means the inpaint pipeline's own VAE; an empty
+    `refiner` leaves the base alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    inpaint: str = "diffusers/stable-diffusion-xl-1.0-inpainting-0.1@115134f363124c53c7d878647567d04daf26e41e"
-    refiner: str = "stabilityai/stable-diffusion-xl-refiner-1.0@5d4cfe854c9a9a87939ff3653551c2b3c99a4356"
-    vae: str = "madebyollin/sdxl-vae-fp16-fix@207b116dae70ace3637169f1ddd2434b91b3a8cd"
-    sd2: str = "sd2-community/stable-diffusion-2-inpainting@5f74973cbb64c8568780732c17f43eb269d63a0d"
+    def named(self, role: Role) -> str:
+        """The name that the recipe gives the checkpoint of a role; "" for none."""
+        name: str = getattr(self, role)
+        return name
+
+
+if TYPE_CHECKING:
+    Models: TypeAlias = _Models
+else:
+    Models = create_model(
+        "Models",
+        __base__=_Models,
+        __doc__=_Models.__doc__,
+        **{role: (str, checkpoint.default) for role, checkpoint in CHECKPOINTS.items()},
+    )
 
 
 def _margins(value: Any) -> Any:
@@ -128,7 +143,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _refiner_is_named(self) -> Recipe:
-        if self.engine == "sdxl" and self.refine and not self.models.refiner:
+        if self.refine and "refiner" in _roles(self.engine) and not self.models.named("refiner"):
             raise ValueError("refine=true needs models.refiner; name one, or set refine=false")
         return self
 
@@ -144,34 +159,22 @@ FIXED_AT_LOAD = ("models", "dtype", "offload", "compile")
 leaves them out: `models` and `dtype` are in the engine's hash, and `offload` and `compile` change where
 and how fast the same arithmetic is done, which moves a pixel by no more than another GPU would."""
 
-# The default each field had when it was introduced. A field at this value is left out of the
-# recipe's hash, so that adding a field, or changing a default later, redoes only what it must.
+CHANGED_DEFAULTS: Mapping[str, Any] = MappingProxyType({})
+"""For each field whose default has changed since, the default it was introduced with."""
+
 INTRODUCED: Mapping[str, Any] = MappingProxyType(
     {
-        "engine": "auto",
-        "prompt": "",
-        "negative_prompt": "",
-        "num_inference_steps": 30,
-        "guidance_scale": 7.5,
-        "strength": 0.99,
-        "high_noise_frac": 0.8,
-        "refine": True,
-        "seed": 0,
-        "scheduler": "checkpoint",
-        "mask_polarity": "white_is_damage",
-        "mask_threshold": 128,
-        "dilate_kernel": 5,
-        "dilate_iterations": 1,
-        "feather": 4,
-        "window_context": 64,
-        "thin_radius": 3.0,
-        "output_format": "source",
-        "quality": 95,
-        "mode": "inpaint",
-        "expand": "0,0,0,0",
-        "guidance_cutoff": 1.0,
+        name: CHANGED_DEFAULTS.get(name, field.default)
+        for name, field in Recipe.model_fields.items()
+        if name not in FIXED_AT_LOAD
     }
 )
+"""The default each field was introduced with. The recipe's hash leaves out a field at this value, so that
+a new field, or a changed default, redoes only what it must."""
+
+
+def _roles(engine: EngineName) -> tuple[Role, ...]:
+    return METHODS[engine].roles if engine in METHODS else ()
 
 
 def base_steps(recipe: Recipe) -> int:

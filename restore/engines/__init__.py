@@ -8,35 +8,18 @@ that will hold the engine, so the driver needs no CUDA.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from importlib import import_module
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from restore.errors import ItemError
-from restore.recipe import Compile, Dtype, Offload, Role
+from restore.errors import EngineError, ItemError
+from restore.methods import METHODS, Method, Role, Size
+from restore.recipe import Compile, Dtype, Offload, Recipe
 
-Method = Literal["telea", "ns", "sdxl", "sd2"]
 Device = Literal["cpu", "cuda"]
-Size = tuple[int, int]
-"""(width, height) in pixels."""
-
-SDXL_SIZES: tuple[Size, ...] = (
-    (1024, 1024),
-    (1152, 896),
-    (896, 1152),
-    (1216, 832),
-    (832, 1216),
-    (1344, 768),
-    (768, 1344),
-    (1536, 640),
-    (640, 1536),
-)
-"""What SDXL was trained on (Podell et al. 2023, appendix I), the common ones, all of about a megapixel."""
-
-ROLES: Mapping[Method, tuple[Role, ...]] = {"sdxl": ("inpaint", "refiner", "vae"), "sd2": ("sd2",)}
-"""The models that a method is loaded from; the classical ones have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +35,11 @@ class Sampler:
     refine: bool
     scheduler: str
     guidance_cutoff: float = 1.0
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Sampler:
+        """The recipe's fields of the same names."""
+        return cls(**{setting.name: getattr(recipe, setting.name) for setting in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,30 +110,19 @@ class Engine(Protocol):
         ...
 
 
-def sizes_of(method: Method) -> tuple[Size, ...] | None:
-    """The window sizes that `method` paints, without building its engine."""
-    return {"sdxl": SDXL_SIZES, "sd2": ((512, 512),)}.get(method)
-
-
 def build(methods: Sequence[Method], config: EngineConfig | None = None) -> dict[Method, Engine]:
     """The engines that serve `methods`, loaded. Called once, in the actor that paints.
 
     Raises:
-        EngineError: when one cannot be built here.
+        EngineError: when one is not known or cannot be built here.
     """
     config = config or EngineConfig()
     return {method: _built(method, config) for method in methods}
 
 
 def _built(method: Method, config: EngineConfig) -> Engine:
-    if method == "sdxl":
-        from restore.engines.diffusion.sdxl import sdxl_engine
-
-        return sdxl_engine(config)
-    if method == "sd2":
-        from restore.engines.diffusion.sd2 import sd2_engine
-
-        return sd2_engine(config)
-    from restore.engines.classical import ClassicalEngine
-
-    return ClassicalEngine()
+    if method not in METHODS:
+        raise EngineError(f"engine={method} is not known; known are {', '.join(METHODS)}")
+    module, _, function = METHODS[method].engine.builder.partition(":")
+    engine: Engine = getattr(import_module(module), function)(config)
+    return engine

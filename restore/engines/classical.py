@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from restore.engines import Method, Painted, Size, Task
+from restore.engines import EngineConfig, Painted, Task
 from restore.errors import ErrorCode, ItemError
+from restore.methods import Method, Size
 from restore.repair.mask import thickness
 
 Plane = npt.NDArray[np.integer[Any] | np.floating[Any]]
@@ -34,6 +35,11 @@ class ClassicalEngine:
     def paint(self, tasks: Sequence[Task]) -> list[Painted | ItemError]:
         """Paint every task on its own: the same task gives the same bytes whatever its neighbours."""
         return [_paint(task) for task in tasks]
+
+
+def classical_engine(config: EngineConfig) -> ClassicalEngine:
+    """The engine of one actor; it needs no settings."""
+    return ClassicalEngine()
 
 
 def _paint(task: Task) -> Painted | ItemError:

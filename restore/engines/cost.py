@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from restore.engines import Method, Size
+from restore.methods import METHODS, Method, Size
 from restore.recipe import Recipe, base_steps
 
 
@@ -68,7 +68,7 @@ def window_tflop(size: Size, recipe: Recipe, method: Method) -> float:
     one = TABLE[size]
     steps = recipe.num_inference_steps
     kept = min(int(steps * recipe.strength), steps)
-    base = base_steps(recipe) if recipe.refine and method == "sdxl" else kept
+    base = base_steps(recipe) if recipe.refine and "refiner" in METHODS[method].roles else kept
     guided = max(round(steps * recipe.guidance_cutoff) - (steps - kept), 0)
     if recipe.guidance_scale <= 1:
         guided = 0

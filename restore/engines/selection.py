@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import get_args
 
 from restore import identity
-from restore.engines import ROLES, EngineConfig, Method, sizes_of
+from restore.engines import EngineConfig
 from restore.errors import EngineError
-from restore.photo.routing import THIN
-from restore.recipe import Models, Recipe, Role
+from restore.methods import METHODS, THIN, UNTRAINED, Method, Role
+from restore.recipe import Models, Recipe
 from restore.weights.cache import Weights, ensure
-
-CLASSICAL: tuple[Method, ...] = ("telea", "ns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +37,7 @@ class EngineSelection:
     def rows(self) -> dict[Method, tuple[dict[str, str], ...]]:
         """For each method, its models as the metadata column `models` holds them."""
         return {
-            method: tuple(self.weights[role].row() for role in ROLES.get(method, ()) if role in self.weights)
+            method: tuple(self.weights[role].row() for role in METHODS[method].roles if role in self.weights)
             for method in self.methods
         }
 
@@ -73,22 +70,20 @@ def select_engines(
         EngineError: when weights are missing.
     """
     asked = {*names, recipe.engine}
-    methods: set[Method] = {name for name in get_args(Method) if name in asked}
+    methods: set[Method] = {name for name in METHODS if name in asked}
     if "auto" in asked:
-        methods |= {auto} if sizes_of(auto) is None else {THIN, auto}
-    roles = sorted({role for method in methods for role in ROLES.get(method, ())})
+        methods |= {THIN, auto} if METHODS[auto].trained else {auto}
+    roles = sorted({role for method in methods for role in METHODS[method].roles})
     found = ensure(roles, recipe.models)
-    hashes = {str(method): _hash(method, found, recipe) for method in methods.union(CLASSICAL)}
+    hashes = {method: _hash(method, found, recipe) for method in methods.union(UNTRAINED)}
     if "auto" in asked:
         one, other = hashes[THIN], hashes[auto]
-        hashes["auto"] = other if sizes_of(auto) is None else identity.auto_hash(one, other)
+        hashes["auto"] = identity.auto_hash(one, other) if METHODS[auto].trained else other
     return EngineSelection(
         methods=tuple(sorted(methods)), models=recipe.models, weights=found, config=config, hashes=hashes
     )
 
 
 def _hash(method: Method, found: Mapping[Role, Weights], recipe: Recipe) -> str:
-    if sizes_of(method) is None:
-        return identity.classical_hash()
-    digests = {role: found[role].digest for role in ROLES[method] if role in found}
-    return identity.diffusion_hash(method, recipe.dtype, digests)
+    digests = {role: found[role].digest for role in METHODS[method].roles if role in found}
+    return identity.engine_hash(method, recipe.dtype, digests)

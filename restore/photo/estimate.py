@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from restore.engines import Method, sizes_of
 from restore.engines.cost import window_tflop
 from restore.item import Item
+from restore.methods import Method, sizes_of
 from restore.photo.prepare import prepare
 from restore.photo.state import Job, Prepared
 from restore.storage import OutStore

@@ -12,6 +12,7 @@ from restore.imaging.metadata import xmp
 from restore.imaging.picture import Picture
 from restore.imaging.thumbnails import damage_overlay, thumbnail
 from restore.item import Item
+from restore.methods import any_trained
 from restore.outcome import Outcome
 from restore.photo.inputs import _fetch, _needs
 from restore.photo.state import FinishedPhoto, Job, PaintedPhoto, failed
@@ -84,11 +85,13 @@ def _composed(photo: PaintedPhoto, data: bytes, job: Job) -> FinishedPhoto:
 
 
 def _making(draft: Outcome) -> xmp.Making:
+    engine = draft.engine or ""
     return xmp.Making(
-        engine=draft.engine or "",
+        engine=engine,
         source_sha256=draft.image_sha256 or "",
         recipe_hash=draft.recipe_hash,
         software=f"Silverprint {draft.software_version}",
+        trained=any_trained(engine.split("+")),
     )
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from restore.engines import Engine, Method, Painted, Task, sizes_of
+from restore.engines import Engine, Painted, Task
 from restore.errors import ItemError
+from restore.methods import Method, sizes_of
 from restore.outcome import Outcome
 from restore.photo.state import PaintedPhoto, Prepared, failed
 

@@ -9,13 +9,14 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from restore import identity
-from restore.engines import Method, Sampler, Task, sizes_of
+from restore.engines import Sampler, Task
 from restore.engines.prefill import prefill
 from restore.errors import ErrorCode, ItemError
 from restore.imaging import codec
 from restore.imaging.picture import Picture
 from restore.imaging.thumbnails import thumbnail
 from restore.item import Item
+from restore.methods import Method, any_trained, sizes_of
 from restore.outcome import TOUCHED, Outcome, Seconds, Thumbs
 from restore.photo.inputs import Read, _fetch, _header, _needs
 from restore.photo.routing import EngineWindow, cut_engine_windows
@@ -120,7 +121,7 @@ def _ready(
             engine="+".join(methods),
             engine_hash=job.engine_hashes[recipe.engine],
             models=tuple(model for method in methods for model in job.models.get(method, ())),
-            dtype=recipe.dtype if any(sizes_of(method) for method in methods) else None,
+            dtype=recipe.dtype if any_trained(methods) else None,
             windows=tuple(asdict(cut.window) for cut in cuts),
         ),
     )
@@ -212,17 +213,7 @@ def _dilated(damage: Mask, recipe: Recipe) -> Mask:
 
 
 def _tasks(cuts: Sequence[EngineWindow], item: Item, recipe: Recipe) -> Iterator[Task]:
-    sampler = Sampler(
-        prompt=recipe.prompt,
-        negative_prompt=recipe.negative_prompt,
-        num_inference_steps=recipe.num_inference_steps,
-        guidance_scale=recipe.guidance_scale,
-        strength=recipe.strength,
-        high_noise_frac=recipe.high_noise_frac,
-        refine=recipe.refine,
-        scheduler=recipe.scheduler,
-        guidance_cutoff=recipe.guidance_cutoff,
-    )
+    sampler = Sampler.of(recipe)
     for number, cut in enumerate(cuts):
         yield Task(
             method=cut.method,

@@ -10,18 +10,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from restore.engines import Method, sizes_of
 from restore.imaging import color
 from restore.imaging.color import Range
 from restore.imaging.picture import Picture
+from restore.methods import THIN, Method, any_trained, sizes_of
 from restore.recipe import Recipe
 from restore.repair.windows import Window, crop_mask_to_window, crop_to_window, plan_windows
 
 Pixels = npt.NDArray[np.generic]
 Mask = npt.NDArray[np.bool_]
-
-THIN: Method = "ns"
-"""What repairs thin damage where engine=auto means a diffusion engine: as well, and at no cost."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +66,7 @@ def assign_engines(damage: Mask, dilated: Mask, recipe: Recipe, auto: Method) ->
     """The dilated damage, shared out: engine=auto sends what is thin past a diffusion engine."""
     if recipe.engine != "auto":
         return [(recipe.engine, dilated)]
-    if sizes_of(auto) is None:
+    if not any_trained([auto]):
         return [(auto, dilated)]
     thin = thin_damage(damage, dilated, recipe.thin_radius)
     return [(method, part) for method, part in ((THIN, thin), (auto, dilated & ~thin)) if part.any()]

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from restore import identity
-from restore.engines import Method, Task
+from restore.engines import Task
 from restore.errors import ItemError
 from restore.item import Item
+from restore.methods import Method
 from restore.outcome import Outcome
 from restore.photo.memory_gate import MemoryGate
 from restore.recipe import Recipe

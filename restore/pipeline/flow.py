@@ -27,10 +27,11 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.util import metrics
 
 from restore import engines
-from restore.engines import Engine, Method
+from restore.engines import Engine
 from restore.engines.selection import EngineSelection
 from restore.errors import DeviceLost, ErrorCode, ItemError, SystemicError
 from restore.item import Item
+from restore.methods import Method
 from restore.outcome import Outcome, outcomes_table, with_read_bytes, with_thumbs
 from restore.photo.finish import compose, store
 from restore.photo.inputs import Read

@@ -24,7 +24,8 @@ from filelock import FileLock
 
 from restore.errors import EngineError
 from restore.identity import canonical, sha256_text
-from restore.recipe import Models, Role
+from restore.methods import Role
+from restore.recipe import Models
 from restore.storage.uris import is_local, local_path
 from restore.weights import checkpoint
 

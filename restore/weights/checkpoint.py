@@ -5,24 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.fs
 
 from restore.errors import EngineError
-from restore.recipe import Role
+from restore.methods import CHECKPOINTS, Role
 from restore.storage import arrow_filesystem
 from restore.storage.uris import redact
-
-PARTS: Mapping[Role, tuple[str, ...]] = {
-    "inpaint": ("scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae"),
-    "refiner": ("scheduler", "unet"),  # shares the base's second text encoder, tokenizer and VAE
-    "vae": ("",),
-    "sd2": ("scheduler", "text_encoder", "tokenizer", "unet", "vae"),
-}
-"""The folders that each role is loaded from."""
 
 _WITHOUT_WEIGHTS = ("scheduler", "tokenizer", "tokenizer_2")
 _WEIGHTS = re.compile(r"(model|diffusion_pytorch_model)(?P<half>\.fp16)?(-\d+-of-\d+)?\.safetensors")
@@ -42,7 +34,7 @@ def needed(role: Role, name: str, files: Iterable[str]) -> tuple[str, ...]:
     """
     there = sorted(files)
     chosen = ["config.json" if role == "vae" else "model_index.json"]
-    for part in PARTS[role]:
+    for part in CHECKPOINTS[role].parts:
         inside = [file for file in there if file.rpartition("/")[0] == part]
         chosen += [file for file in inside if file.endswith((".json", ".txt"))]
         if part not in _WITHOUT_WEIGHTS:

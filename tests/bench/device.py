@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from restore import engines
-from restore.engines import SDXL_SIZES, EngineConfig, Method, Painted, Size, Task, sizes_of
+from restore.engines import EngineConfig, Painted, Task
+from restore.methods import SDXL_SIZES, Method, Size, sizes_of
 
 WINDOW_SECONDS, SPANS = "BENCH_WINDOW_SECONDS", "BENCH_SPANS"
 """Environment: how long a window takes, and the folder in which each process writes down when it held its

@@ -22,14 +22,14 @@ from manifests.planning.plan import plan
 from manifests.query import sql
 from manifests.query.spool import spool
 from manifests.reading.schema import NORMAL_SCHEMA
-from restore.identity import PIPELINE_VERSION, classical_hash
+from restore.identity import PIPELINE_VERSION, engine_hash
 from restore.outcome import OUTCOME_SCHEMA
 
 MILLIONS = (1, 3, 10)
 CASES = ("night", "overrides", "new")
 PARTS = 20
 RECIPE = "r" * 64
-ENGINES = {"auto": classical_hash(), "ns": classical_hash()}
+ENGINES = {"auto": engine_hash("ns"), "ns": engine_hash("ns")}
 
 
 def make(folder: Path, millions: int) -> None:

@@ -31,7 +31,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from restore.engines import sizes_of
+from restore.methods import sizes_of
 from restore.photo.routing import assign_engines
 from restore.recipe import Recipe
 from restore.repair.mask import dilate

@@ -39,11 +39,12 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from jobs.demo.damage import scratched_photograph
 from manifests.catalog.rows import committed_rows
-from restore.engines import EngineConfig, Painted, Sampler, Size, Task
+from restore.engines import EngineConfig, Painted, Sampler, Task
 from restore.engines.cost import window_tflop
 from restore.engines.diffusion.engine import DiffusionEngine
 from restore.engines.diffusion.flops import BASE, REFINER, TEXT_1, TEXT_2, VAE
 from restore.engines.diffusion.sdxl import load_sdxl
+from restore.methods import Size
 from restore.recipe import Recipe
 from restore.storage import OutStore
 from tests.bench import work

@@ -22,10 +22,11 @@ from diffusers import StableDiffusionXLInpaintPipeline
 from PIL import Image
 from skimage import data
 
-from restore.engines import SDXL_SIZES, Sampler, Task
+from restore.engines import Sampler, Task
 from restore.engines.diffusion.engine import DiffusionEngine
 from restore.engines.diffusion.sdxl import load_sdxl
 from restore.imaging.picture import Picture
+from restore.methods import SDXL_SIZES
 from restore.photo.routing import cut_engine_windows
 from restore.recipe import Recipe
 from restore.repair.mask import dilate

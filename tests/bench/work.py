@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from restore.engines import SDXL_SIZES
 from restore.engines.cost import RATES, window_tflop
+from restore.methods import SDXL_SIZES
 from restore.recipe import Recipe
 from restore.repair.mask import dilate
 from restore.repair.windows import plan_windows

@@ -27,8 +27,8 @@ from cluster.profiles import PROFILES, Profile
 from jobs.settings import NightlySettings, deadline
 from restore.cli import parse
 from restore.engines.cost import RATES, window_tflop
+from restore.methods import CHECKPOINTS
 from restore.recipe import Recipe
-from restore.weights import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 KUBERAY = ROOT / "cluster/kuberay"
@@ -242,7 +242,7 @@ def test_weights_are_fetched_where_they_are_read() -> None:
         [volume] = spec["volumes"]
         assert mount["readOnly"] and mount["name"] == volume["name"] and "hostPath" in volume
         assert f"SILVERPRINT_WEIGHTS={mount['mountPath']}/" in (ROOT / "cluster/Dockerfile").read_text()
-    assert set(FETCH.split()[4:]) <= set(checkpoint.PARTS)
+    assert set(FETCH.split()[4:]) <= set(CHECKPOINTS)
 
 
 def test_one_image_and_the_locked_ray() -> None:

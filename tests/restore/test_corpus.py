@@ -34,7 +34,7 @@ def restored(kind: Kind, folder: Path) -> tuple[Outcome, OutStore]:
         run_id="run",
         recipe=Recipe(),
         auto="telea",
-        engine_hashes={name: identity.classical_hash() for name in ("auto", "telea", "ns")},
+        engine_hashes={name: identity.engine_hash("ns") for name in ("auto", "telea", "ns")},
         store=store,
         access=AccessPolicy((str(inputs.resolve()),)),
         software_version="0",

@@ -30,14 +30,14 @@ def test_work_key_is_golden() -> None:
 
 
 def test_engine_hash_is_golden() -> None:
-    assert identity.classical_hash() == identity.sha256_text('["classical",2]')
+    assert identity.engine_hash("ns") == identity.sha256_text('["classical",2]')
 
 
 def test_what_the_engine_is_loaded_with_is_in_its_hash_and_not_in_the_recipes() -> None:
     loaded = Recipe(models=Models(vae=""), dtype="float32", offload="model", compile="full")
     assert identity.recipe_hash(loaded) == identity.recipe_hash(Recipe())
     digests = {"inpaint": "a", "vae": "b"}
-    assert identity.diffusion_hash("sdxl", "float16", digests) == identity.sha256_text(
+    assert identity.engine_hash("sdxl", "float16", digests) == identity.sha256_text(
         '["sdxl",1,"float16",{"inpaint":"a","vae":"b"}]'
     )
     assert identity.auto_hash("a", "b") == identity.sha256_text('["auto","a","b"]')

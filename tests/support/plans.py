@@ -27,7 +27,7 @@ def make_job(folder: Path) -> Job:
         run_id="run",
         recipe=Recipe(),
         auto="ns",
-        engine_hashes={"auto": identity.classical_hash(), "telea": identity.classical_hash()},
+        engine_hashes={"auto": identity.engine_hash("ns"), "telea": identity.engine_hash("ns")},
         store=OutStore.open(str(folder / "out")),
         access=AccessPolicy((str(folder / "in"),)),
         software_version="0",

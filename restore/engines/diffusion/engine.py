@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from restore.engines import EngineConfig, Painted, Sampler, Size, Task
+from restore.engines import EngineConfig, Painted, Sampler, Task
 from restore.engines.diffusion.denoising import DenoisingSchedule, sampler_for, trajectory
 from restore.engines.diffusion.latents import Batch, Window, decoded, encoded
 from restore.engines.diffusion.loading import torch_dtype
 from restore.engines.diffusion.memory import Answer, FallbackStep, MemoryFallback, micro_batch
 from restore.errors import DeviceLost, ErrorCode, ItemError
+from restore.methods import Size
 
 log = logging.getLogger(__name__)
 

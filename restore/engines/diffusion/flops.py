@@ -13,8 +13,8 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from restore.engines import SDXL_SIZES, Size
 from restore.engines.cost import Tflop
+from restore.methods import SDXL_SIZES, Size
 
 _SDXL = {
     "sample_size": 128,

@@ -12,7 +12,7 @@ from transformers.utils import logging as transformers_logging
 
 from restore.engines import EngineConfig
 from restore.errors import EngineError
-from restore.recipe import Role
+from restore.methods import Role
 
 
 def require_device(config: EngineConfig) -> torch.device:

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from restore.engines import Painted, Size, Task
+from restore.engines import Painted, Task
 from restore.errors import ErrorCode, ItemError
+from restore.methods import Size
 
 BYTES_PER_PIXEL = 2100
 """Working memory of one window pixel in 16 bit at its peak, in the VAE's decoder: 2.15 GB for each window of

@@ -8,7 +8,7 @@ import torch
 from diffusers import StableDiffusionInpaintPipeline
 from torch import Tensor
 
-from restore.engines import EngineConfig, Sampler, sizes_of
+from restore.engines import EngineConfig, Sampler
 from restore.engines.diffusion.denoising import DenoisingSchedule, denoise_base, started
 from restore.engines.diffusion.engine import DiffusionEngine
 from restore.engines.diffusion.latents import Batch
@@ -16,6 +16,7 @@ from restore.engines.diffusion.loading import load_pipeline, prepared, require_d
 from restore.engines.diffusion.memory import ModelOffload
 from restore.engines.diffusion.prompts import Prompts, encoder
 from restore.engines.diffusion.unet import expert
+from restore.methods import sizes_of
 
 
 def sd2_engine(config: EngineConfig) -> DiffusionEngine:

@@ -8,7 +8,7 @@ import torch
 from diffusers import StableDiffusionXLInpaintPipeline
 from torch import Tensor
 
-from restore.engines import SDXL_SIZES, EngineConfig, Sampler
+from restore.engines import EngineConfig, Sampler
 from restore.engines.diffusion.denoising import DenoisingSchedule, denoise_base, started, walk_refiner
 from restore.engines.diffusion.engine import DiffusionEngine
 from restore.engines.diffusion.latents import Batch
@@ -17,6 +17,7 @@ from restore.engines.diffusion.memory import ModelOffload
 from restore.engines.diffusion.prompts import Prompts, encoder
 from restore.engines.diffusion.unet import ConditionedUNet, expert
 from restore.errors import EngineError
+from restore.methods import SDXL_SIZES
 
 AESTHETIC, NEGATIVE_AESTHETIC = 6.0, 2.5
 """The scores that the refiner is asked for and led away from; diffusers' defaults."""

@@ -13,9 +13,6 @@ from typing import Any
 from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
-DIFFUSION = frozenset({"sdxl", "sd2"})
-"""Methods whose paint comes from a trained model."""
-
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _OURS = "urn:silverprint:1.0/"
 _NAMESPACES: Mapping[str, str] = {
@@ -41,19 +38,20 @@ class Making:
         source_sha256: of the photo's file as it was read.
         recipe_hash: as in the metadata row.
         software: name and version.
+        trained: whether any of the paint comes from a trained model.
     """
 
     engine: str
     source_sha256: str
     recipe_hash: str
     software: str
+    trained: bool
 
     @property
     def digital_source_type(self) -> str:
         """The term of IPTC's vocabulary for what was done, as a URI."""
-        trained = DIFFUSION & set(self.engine.split("+"))
         return _SOURCE_TYPES + (
-            "compositeWithTrainedAlgorithmicMedia" if trained else "algorithmicallyEnhanced"
+            "compositeWithTrainedAlgorithmicMedia" if self.trained else "algorithmicallyEnhanced"
         )
 
     def properties(self) -> dict[str, str]:

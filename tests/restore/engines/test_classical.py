@@ -174,5 +174,5 @@ def test_golden_pixels(method, depth):
     (painted,) = paint(task(window, mask, method))
     assert hashlib.sha256(painted.astype("<u2").tobytes()).hexdigest() == GOLDEN[method, depth], (
         "the classical engine paints other pixels: if that is meant, bump "
-        'ENGINE_VERSIONS["classical"] in restore/identity.py and renew this hash'
+        "the version of the classical engine in restore/methods.py and renew this hash"
     )

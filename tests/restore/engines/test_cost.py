@@ -11,9 +11,9 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from restore.engines import SDXL_SIZES, sizes_of
 from restore.engines.cost import MEASURED, RATES, TABLE, window_tflop
 from restore.engines.diffusion.flops import SD2, gigabytes, models, tflop, unet_tflop
+from restore.methods import SDXL_SIZES, sizes_of
 from restore.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -24,7 +24,7 @@ def job(tmp_path: Path) -> Job:
         run_id="dry run",
         recipe=Recipe(engine="sdxl"),
         auto="sdxl",
-        engine_hashes={"sdxl": "one", "ns": identity.classical_hash()},
+        engine_hashes={"sdxl": "one", "ns": identity.engine_hash("ns")},
         store=OutStore.open(str(tmp_path / "out")),
         access=AccessPolicy((str(tmp_path),)),
         software_version="0",

@@ -16,10 +16,11 @@ from PIL import Image, ImageOps
 from skimage import data
 
 from restore import engines, identity
-from restore.engines import SDXL_SIZES, Painted, Task
+from restore.engines import Painted, Task
 from restore.errors import ErrorCode, ItemError
 from restore.imaging import codec
 from restore.item import Item
+from restore.methods import SDXL_SIZES
 from restore.outcome import Outcome
 from restore.photo import inputs as inputs_of_photos
 from restore.photo import prepare as prepare_step
@@ -43,7 +44,7 @@ def job(tmp_path: Path) -> Job:
         run_id="run",
         recipe=Recipe(),
         auto="telea",
-        engine_hashes={name: identity.classical_hash() for name in ("auto", "telea", "ns")},
+        engine_hashes={name: identity.engine_hash("ns") for name in ("auto", "telea", "ns")},
         store=OutStore.open(str(tmp_path / "out")),
         access=AccessPolicy((str(tmp_path / "in"),)),
         software_version="0",
@@ -436,7 +437,7 @@ MODELS = ({"role": "inpaint", "id": "a/b", "revision": "c", "sha256": "d"},)
 
 
 def sdxl(job: Job) -> Job:
-    hashes = {"auto": "both", "sdxl": "one", "ns": identity.classical_hash()}
+    hashes = {"auto": "both", "sdxl": "one", "ns": identity.engine_hash("ns")}
     return replace(
         job, auto="sdxl", engine_hashes=hashes, models={"sdxl": MODELS}, recipe=Recipe(dtype="bfloat16")
     )

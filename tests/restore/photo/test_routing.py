@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pytest
 from skimage import data
 
-from restore.engines import SDXL_SIZES
 from restore.imaging.picture import Picture
+from restore.methods import SDXL_SIZES
 from restore.photo.routing import assign_engines, cut_engine_windows, thin_damage
 from restore.recipe import Recipe
 from restore.repair.mask import dilate

@@ -64,7 +64,8 @@ def test_every_row_of_the_plan_comes_out_once(cluster: None, job: Job, tmp_path:
 
 def test_a_fault_of_ours_costs_one_photo(cluster: None, job: Job, tmp_path: Path) -> None:
     write_plan(tmp_path / "in", tmp_path / "out", "abcd")
-    broken = replace(job, engine_hashes={"auto": identity.classical_hash()})  # `telea` is missing: a KeyError
+    # `telea` is missing: a KeyError
+    broken = replace(job, engine_hashes={"auto": identity.engine_hash("ns")})
     table = pa.concat_tables(flow.outcomes(broken, "plans/run.parquet", ["x_box"], SELECTION, POOL))
     rows = {row["x_box"]: row for row in table.to_pylist()}
     assert rows["1"]["error_code"] == "worker_crashed" and "KeyError" in rows["1"]["error_message"]

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from restore.engines import SDXL_SIZES, EngineConfig, Painted, build
+from restore.engines import EngineConfig, Painted, build
 from restore.engines.diffusion.engine import DiffusionEngine
 from restore.engines.diffusion.loading import prepared
 from restore.engines.diffusion.memory import micro_batch
 from restore.engines.diffusion.sdxl import load_sdxl
 from restore.errors import DeviceLost, ErrorCode, ItemError
+from restore.methods import SDXL_SIZES
 from tests.support.diffusion_tasks import config, grey_levels, painted, task
 from tests.support.tiny_checkpoints import Checkpoints, make_unet, make_vae
 

@@ -9,9 +9,10 @@ import torch
 from diffusers import StableDiffusionInpaintPipeline
 from PIL import Image
 
-from restore.engines import EngineConfig, Painted, build, sizes_of
+from restore.engines import EngineConfig, Painted, build
 from restore.engines.diffusion.latents import cells
 from restore.engines.prefill import prefill
+from restore.methods import sizes_of
 from tests.support.diffusion_tasks import grey_levels, painted, task
 from tests.support.tiny_checkpoints import Checkpoints
 

@@ -20,13 +20,14 @@ from diffusers import (
 )
 from PIL import Image
 
-from restore.engines import SDXL_SIZES, EngineConfig, Painted, Task, build
+from restore.engines import EngineConfig, Painted, Task, build
 from restore.engines.diffusion.denoising import sampler_for, started, trajectory
 from restore.engines.diffusion.engine import DiffusionEngine
 from restore.engines.diffusion.latents import Batch, cells, encoded
 from restore.engines.diffusion.sdxl import Sdxl, load_sdxl
 from restore.engines.prefill import prefill
 from restore.errors import EngineError, ErrorCode, ItemError
+from restore.methods import SDXL_SIZES
 from restore.recipe import Compile
 from tests.support.diffusion_tasks import SAMPLER, config, grey_levels, painted, task
 from tests.support.tiny_checkpoints import WIDTH, Checkpoints, make_unet
