@@ -63,11 +63,17 @@ def names(text: str, word: str) -> bool:
     return re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text) is not None
 
 
+def column_names(field: pa.Field) -> list[str]:
+    """Return a column's name and the names of its struct's fields."""
+    kind = field.type.value_type if pa.types.is_list(field.type) else field.type
+    return [field.name, *([part.name for part in kind] if pa.types.is_struct(kind) else [])]
+
+
 # The page that owns a table, and every name that the table must hold.
 OWNED = {
     "jobs/README.md": [*ErrorCode, *RECORD, *EVENTS, *(f for e in EVENTS.values() for f in e)],
     "manifests/README.md": [
-        *OUTCOME_SCHEMA.names,
+        *(name for field in OUTCOME_SCHEMA for name in column_names(field)),
         TOUCHED,
         REMOVED,
         *REQUIRED,
