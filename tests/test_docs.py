@@ -11,7 +11,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import get_args
 
 import duckdb
 import pyarrow as pa
@@ -23,8 +22,9 @@ from manifests import __main__ as manifests
 from manifests.reading.rules import REQUIRED
 from manifests.reading.schema import OPTIONAL, RESERVED
 from restore.errors import ErrorCode
+from restore.methods import METHODS
 from restore.outcome import OUTCOME_SCHEMA, REMOVED, TOUCHED
-from restore.recipe import Recipe, Role
+from restore.recipe import Models, Recipe
 from tests.support.schemas import EVENTS, RECORD
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,7 +80,7 @@ OWNED = {
         *OPTIONAL,
         *RESERVED,
     ],
-    "restore/engines/README.md": [*Recipe.model_fields, *get_args(Role)],
+    "restore/engines/README.md": [*Recipe.model_fields, *METHODS, *Models.model_fields],
 }
 
 
