@@ -1,4 +1,4 @@
-"""What a run may use of the machine or cluster it meets: plain data, nothing of ours imported."""
+"""Resources that a run uses on one machine or on a cluster: plain data, no import of another package."""
 
 from __future__ import annotations
 

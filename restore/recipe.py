@@ -157,7 +157,7 @@ class Recipe(BaseModel):
 FIXED_AT_LOAD = ("models", "dtype", "offload", "compile")
 """Fields that an actor fixes when it loads its models, so no row may override them. The recipe's hash
 leaves them out: `models` and `dtype` are in the engine's hash, and `offload` and `compile` change where
-and how fast the same arithmetic is done, which moves a pixel by no more than another GPU would."""
+and how fast the same arithmetic is done, which moves a pixel no further than another GPU would."""
 
 CHANGED_DEFAULTS: Mapping[str, Any] = MappingProxyType({})
 """For each field whose default has changed since, the default it was introduced with."""

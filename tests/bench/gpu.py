@@ -193,8 +193,10 @@ def crowded(
         torch.cuda.set_per_process_memory_fraction(room / whole)
         answers = DiffusionEngine(engine._model, (), config).paint(some)
         good = [answer for answer in answers if isinstance(answer, Painted)]
-        told = f"steps {good[-1].steps}, {difference(good, alone)}" if len(good) == len(some) else answers[-1]
-        print(f"  in {room / 1e9:.1f} GB: {told}, peak {peak():.1f} GB", flush=True)
+        result = (
+            f"steps {good[-1].steps}, {difference(good, alone)}" if len(good) == len(some) else answers[-1]
+        )
+        print(f"  in {room / 1e9:.1f} GB: {result}, peak {peak():.1f} GB", flush=True)
     torch.cuda.set_per_process_memory_fraction(1.0)
 
 
@@ -234,13 +236,13 @@ def night(folder: Path, directories: dict[str, str]) -> None:
     print(run([sys.executable, *command, *asked]).stdout, flush=True)
     with watched() as used:
         print(run([sys.executable, *command]).stdout, flush=True)
-    told(OutStore.open(str(folder / "out")), used)
+    print_run(OutStore.open(str(folder / "out")), used)
     rest = ["--set", "seed=1", "--dry-run"]
     print(run([sys.executable, *command, *rest]).stdout, flush=True)
 
 
-def told(store: OutStore, used: Sequence[float]) -> None:
-    """What rows and run record say of the night."""
+def print_run(store: OutStore, used: Sequence[float]) -> None:
+    """Print a summary of the rows and the record of the newest run."""
     record = json.loads(store.read(f"runs/{store.names('runs')[-1]}"))
     rows = committed_rows(store).to_table().to_pylist()
     seconds = {step: statistics.mean(row["seconds"][step] for row in rows) for step in rows[0]["seconds"]}

@@ -56,7 +56,7 @@ def test_errors_name_field_value_and_what_is_allowed(
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     with pytest.raises(UsageError) as caught:
         load_recipe("feather = 99\nseed = -1\n")
     assert "feather" in str(caught.value) and "seed" in str(caught.value)

@@ -23,7 +23,7 @@ Answer = Painted | ItemError
 
 @dataclass(frozen=True, slots=True)
 class FallbackStep:
-    """How windows of one size are painted now: so many at once, the VAE whole or in tiles."""
+    """How windows of one size are painted: the number in one call, and the VAE whole or in tiles."""
 
     micro_batch: int
     tiled: bool = False

@@ -130,7 +130,7 @@ def test_one_error_names_all_that_is_missing_and_the_command() -> None:
     assert command in message
 
 
-def test_a_hub_id_without_a_revision_is_told_apart() -> None:
+def test_a_hub_id_without_a_revision_is_refused() -> None:
     with pytest.raises(EngineError, match="owner/name@revision"):
         refiner("me/mine")
 

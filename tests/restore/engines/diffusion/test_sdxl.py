@@ -242,7 +242,7 @@ def test_each_text_is_encoded_once(checkpoints: Checkpoints) -> None:
     assert calls == [3, 6], 'two prompts and "", by base and, for the second encoder, refiner too'
 
 
-def test_guidance_stops_where_it_is_told_to(engine: DiffusionEngine, model: Sdxl) -> None:
+def test_guidance_stops_at_the_cutoff(engine: DiffusionEngine, model: Sdxl) -> None:
     sizes: list[int] = []
     unet = model._base.unet
     hook = unet.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
