@@ -33,7 +33,7 @@ from restore.report.thumbnail_store import ThumbnailStore
 from restore.report.writer import write_report
 from restore.run.lease import Lease
 from restore.run.ledger import Ledger, collect, write_plan, write_record
-from restore.run.metrics import MetricsRecorder, RunMeters, metered
+from restore.run.metrics import MetricsRecorder, RunMetrics, counted
 from restore.run.progress import Progress
 from restore.storage import OutStore
 
@@ -169,10 +169,10 @@ class Run:
             )
             total = self._total(planned)
             meters = MetricsRecorder(flow.instrument)
-            seen = album.watch(metered(stream, meters))
+            seen = album.watch(counted(stream, meters))
             with (
                 Progress(total, events=self._events) as progress,
-                RunMeters(meters, ledger, self._lease, total),
+                RunMetrics(meters, ledger, self._lease, total),
             ):
                 outcomes = completed(seen, planned.todo, committed_rows(spec.store))
                 return collect(outcomes, ledger, progress.show, self._stop, self._terms.deadline)

@@ -6,13 +6,13 @@
         ├── UsageError         2   a bad command line or recipe
         ├── ManifestError      2   a manifest that cannot be trusted, every fault listed
         ├── EngineError        1   no GPU, no weights, an engine that cannot be built
-        │   └── DeviceLost     1   a GPU that can do nothing more in this process
+        │   └── DeviceLost     1   a GPU that this process can no longer use
         ├── StorageConfigError 1   no bucket, no right to it, a store that cannot serve
         ├── BudgetSpent        4   too many photos failed
         └── LeaseHeld          5   another writer holds this store
 
-A bad photo is data and a bad world is an exception. An exception that is neither is a fault of ours:
-only `restore.pipeline.flow` catches it, as `worker_crashed` of that one photo, with its traceback in the log.
+A bad photo is data and a bad world is an exception. Any other exception is a fault of this program: only
+`restore.pipeline.flow` catches it, as `worker_crashed` of that one photo, with its traceback in the log.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ class ItemError(SilverprintError):
 
 
 class SystemicError(SilverprintError):
-    """The run cannot go on. `exit_code` is the job's."""
+    """The run cannot go on. `exit_code` is that of the job."""
 
     exit_code: ClassVar[int] = 1
 
 
 class UsageError(SystemicError):
-    """A command line or recipe that does not say what to do."""
+    """A command line or a recipe that is not valid."""
 
     exit_code = 2
 
@@ -82,20 +82,20 @@ class EngineError(SystemicError):
 
 
 class DeviceLost(EngineError):
-    """The accelerator met an error that its context does not survive; a new process can go on."""
+    """An error of the accelerator that its context does not survive; a new process can go on."""
 
 
 class StorageConfigError(SystemicError):
-    """The store does not exist, refuses us or cannot do what the job needs."""
+    """The store does not exist, refuses access or cannot do what the job needs."""
 
 
 class BudgetSpent(SystemicError):
-    """More photos failed than the run was told to bear."""
+    """More photos failed than the setting max_failed allows."""
 
     exit_code = 4
 
 
 class LeaseHeld(SystemicError):
-    """Another writer holds the store, or has taken it from us."""
+    """Another writer holds the store, or has taken it over."""
 
     exit_code = 5

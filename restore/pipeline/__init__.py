@@ -1,1 +1,1 @@
-"""Layout prototype."""
+"""Many photos on Ray: the Ray Data pipeline, and the tracker of crashed workers."""

@@ -1,4 +1,4 @@
-"""One step over the photos of a block, each reported to the roster before it is touched."""
+"""One step over the photos of a block, with each photo reported to the crash tracker before it begins."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class CrashTrackerClient(Protocol):
-    """The roster as one worker sees it."""
+class Tracker(Protocol):
+    """What a step needs of the crash tracker."""
 
     def begin(self, step: Step, items: Sequence[str]) -> Answer:
-        """Report photos and hear which of them to begin."""
+        """Report photos and learn which of them to begin."""
         ...
 
     def end(self, step: Step, items: Sequence[str]) -> None:
-        """Report that their work is done."""
+        """Report that the step is over for these photos."""
         ...
 
 
 def run_tracked(
-    tracker: CrashTrackerClient,
+    tracker: Tracker,
     step: Step,
     photos: Mapping[str, T],
     work: Callable[[list[T]], Iterable[R]],
@@ -36,8 +36,8 @@ def run_tracked(
 
     Args:
         photos: by item id.
-        work: the step over photos that may share a worker's fate.
-        facts: what is known of a photo's outcome.
+        work: the step over photos that one crash may hit together.
+        draft: what is known of a photo's outcome before the step.
     """
     answer = tracker.begin(step, list(photos))
     done: list[R | Outcome] = [failed(draft(photos[item]), error) for item, error in answer.ended.items()]

@@ -1,4 +1,4 @@
-"""The workers' side of the crash tracker."""
+"""The workers' side of the crash tracker, which is a Ray actor beside the driver."""
 
 from __future__ import annotations
 
@@ -12,37 +12,45 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from restore.pipeline.crash_tracker import Answer, CrashTracker, Step, Worker
 
 NODE_SECONDS = 30.0
-"""A node that starts no task within that time is taken to be gone; Ray itself tells after up to 15 s."""
+"""A node that starts no task within this time counts as lost; Ray itself reports a loss within 15 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class CrashTrackerClient:
-    """The roster as a worker reaches it, and the seconds that one photo may take in one step."""
+    """The crash tracker as a worker reaches it.
 
-    roster: Any
+    Attributes:
+        actor: handle of the `CrashTracker` actor.
+        photo_seconds: time that one photo may take in one step.
+    """
+
+    actor: Any
     photo_seconds: float
 
     def arrive(self, step: Step, items: Sequence[str]) -> None:
-        """Told before the photos wait for their turn."""
+        """Report photos that wait for their turn."""
         me = _this_worker()
-        if unsure := ray.get(self.roster.arrive.remote(step, me, items)):
-            ray.get(self.roster.arrive.remote(step, me, items, _gone(unsure)))
+        if unsure := ray.get(self.actor.arrive.remote(step, me, items)):
+            ray.get(self.actor.arrive.remote(step, me, items, _lost(unsure)))
 
     def begin(self, step: Step, items: Sequence[str]) -> Answer:
-        """One call to the roster, and another where it tells of lost workers on other nodes."""
+        """Report photos and learn which of them to begin.
+
+        Where workers on other nodes have died, a second call says which of those nodes are lost.
+        """
         me = _this_worker()
-        answer: Answer = ray.get(self.roster.begin.remote(step, me, items))
+        answer: Answer = ray.get(self.actor.begin.remote(step, me, items))
         if answer.unsure:
-            answer = ray.get(self.roster.begin.remote(step, me, items, _gone(answer.unsure)))
+            answer = ray.get(self.actor.begin.remote(step, me, items, _lost(answer.unsure)))
         return answer
 
     def end(self, step: Step, items: Sequence[str]) -> None:
-        """Told, and no answer waited for."""
-        self.roster.end.remote(step, _this_worker(), items)
+        """Report that the step is over for these photos; does not wait for an answer."""
+        self.actor.end.remote(step, _this_worker(), items)
 
 
 def open_crash_tracker(photo_seconds: float) -> CrashTrackerClient:
-    """A desk with a roster of its own, on the driver's node: the loss of any other leaves it as it is."""
+    """Start a crash tracker on the driver's node, where the loss of any other node leaves it untouched."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor = ray.remote(CrashTracker).options(
         num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here
@@ -55,20 +63,19 @@ def _this_worker() -> Worker:
     return Worker(context.get_worker_id(), context.get_node_id())
 
 
-def _gone(nodes: Collection[str]) -> list[str]:
-    return [node for node in nodes if not _lives(node)]
+def _lost(nodes: Collection[str]) -> list[str]:
+    return [node for node in nodes if not _starts_tasks(node)]
 
 
-def _lives(node: str) -> bool:
-    """Whether a node still starts a task."""
+def _starts_tasks(node: str) -> bool:
     there = NodeAffinitySchedulingStrategy(node, soft=False)
-    sign = ray.remote(_sign_of_life).options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote()
+    probe = ray.remote(_do_nothing).options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote()
     try:
-        ray.get(sign, timeout=NODE_SECONDS)
+        ray.get(probe, timeout=NODE_SECONDS)
     except ray.exceptions.RayError:
         return False
     return True
 
 
-def _sign_of_life() -> None:
-    """What `_lives` has a node do."""
+def _do_nothing() -> None:
+    """The task by which `_starts_tasks` probes a node."""

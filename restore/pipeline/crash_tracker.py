@@ -1,9 +1,9 @@
-"""Which worker is at which photo: what is needed to find the photo that kills its worker.
+"""Finds the photo that kills its workers, from reports of which worker works on which photo.
 
-Ray starts a task again whose worker died, for ever. So every step tells the roster which photos it
-begins. Photos that begin again while another worker was at them tell that it died: each of them is
-then run alone, and the one whose worker dies again is ended. Plain Python: `restore.pipeline.flow` makes an
-actor of it, one for a run.
+Ray restarts the task of a dead worker for ever. So every step reports the photos that it begins. Where
+photos begin again that another worker had begun, that worker has died. Each of them then runs alone, and
+the photo whose worker dies again is ended. This module is plain Python; `crash_client` makes one Ray actor
+of it for each run.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from restore.errors import ErrorCode, ItemError
 
 Step = Literal["prepare", "paint", "finish"]
 
-MOST_DEATHS = 2
-"""A photo at whose work so many workers died is ended."""
+MAX_DEATHS = 2
+"""Workers that may die while they work on one photo; after the last one, the photo is ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,14 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a worker may do with the photos that it wants to begin.
+    """What a worker may do with the photos that it reports.
 
     Attributes:
         together: begin them now.
-        alone: begin each by itself, one after the other.
+        alone: begin each of them alone, one after the other.
         ended: photos that may not begin again, and why.
-        unsure: nodes whose workers died or were lost with them. Nothing is begun before the worker has
-            asked again and said which of them are gone.
+        unsure: nodes whose workers died, or were lost with their node. The worker begins nothing before it
+            has reported again, with the nodes that are lost.
     """
 
     together: tuple[str, ...] = ()
@@ -57,17 +57,21 @@ class _Begun:
 
 @dataclass(frozen=True, slots=True)
 class _Deaths:
-    """At a photo's work, and whether one of them was while it ran alone."""
+    """Deaths of workers during one photo's work.
+
+    Attributes:
+        alone: whether one of them happened while the photo ran alone.
+    """
 
     count: int = 0
     alone: bool = False
 
 
 class CrashTracker:
-    """The photos in work and the deaths at them.
+    """The photos in work, and the deaths of workers during their work.
 
     Args:
-        photo_seconds: what one photo may take in one step; its worker ends itself then.
+        photo_seconds: time that one photo may take in one step; its worker then ends itself.
     """
 
     def __init__(self, photo_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -78,39 +82,40 @@ class CrashTracker:
         self._ended: dict[tuple[Step, str], ItemError] = {}
 
     def begin(
-        self, step: Step, worker: Worker, items: Sequence[str], gone: Collection[str] | None = None
+        self, step: Step, worker: Worker, items: Sequence[str], lost: Collection[str] | None = None
     ) -> Answer:
-        """A worker wants to begin these photos.
+        """A worker asks to begin these photos.
 
         Args:
-            gone: nodes that are no more, of those that an earlier answer was unsure of. A photo is not
-                blamed for what a whole node died of.
+            lost: the lost ones among the nodes that an earlier answer was unsure of. No photo is blamed
+                for the loss of a whole node.
         """
-        unsure = self.arrive(step, worker, items, gone)
+        unsure = self.arrive(step, worker, items, lost)
         return Answer(unsure=unsure) if unsure else self._admit(step, worker, items)
 
     def arrive(
-        self, step: Step, worker: Worker, items: Sequence[str], gone: Collection[str] | None = None
+        self, step: Step, worker: Worker, items: Sequence[str], lost: Collection[str] | None = None
     ) -> frozenset[str]:
-        """A worker has these photos and may have to wait before it begins them.
+        """A worker has these photos, and may have to wait before it begins them.
 
-        If another had begun them it is no more, and the time at which that shows tells what it died of.
+        If another worker had begun them, that worker is dead. The time of this call shows whether it died of
+        a crash or of the time limit.
 
         Returns:
-            `Answer.unsure`, where it has to ask again with `gone`.
+            `Answer.unsure`; where it is not empty, the worker reports again with `lost`.
         """
         left = {item: begun for item in items if (begun := self._left_behind(step, worker, item))}
         unsure = frozenset(begun.worker.node for begun in left.values()) - {worker.node}
-        if unsure and gone is None:
+        if unsure and lost is None:
             return unsure
         for item, begun in left.items():
             del self._begun[item]
-            if begun.worker.node not in (gone or ()):
+            if begun.worker.node not in (lost or ()):
                 self._count_death(item, begun, items)
         return frozenset()
 
     def end(self, step: Step, worker: Worker, items: Iterable[str]) -> None:
-        """A worker is done with these photos, well or not."""
+        """The step is over for these photos, with success or without."""
         for item in items:
             begun = self._begun.get(item)
             if begun is not None and (begun.step, begun.worker) == (step, worker):
@@ -118,7 +123,7 @@ class CrashTracker:
                 self._deaths.pop((step, item), None)
 
     def _left_behind(self, step: Step, worker: Worker, item: str) -> _Begun | None:
-        """What a worker that is no more had begun and not ended: Ray has started its task elsewhere."""
+        """What a dead worker had begun and not ended; Ray has restarted its task on this `worker`."""
         begun = self._begun.get(item)
         return begun if begun and begun.step == step and begun.worker.id != worker.id else None
 
@@ -126,29 +131,29 @@ class CrashTracker:
         before = self._deaths.get((begun.step, item), _Deaths())
         deaths = _Deaths(before.count + 1, before.alone or begun.alone)
         self._deaths[begun.step, item] = deaths
-        if begun.alone and deaths.count >= MOST_DEATHS:
+        if begun.alone and deaths.count >= MAX_DEATHS:
             self._ended[begun.step, item] = self._verdict(begun, deaths.count)
             self._clear(begun.step, block)
 
     def _clear(self, step: Step, block: Sequence[str]) -> None:
-        """Who killed is found: the deaths that its neighbours shared are not theirs."""
+        """The killer is found, so its neighbours are not blamed for the deaths that they shared."""
         for item in block:
             deaths = self._deaths.get((step, item))
             if deaths is not None and not deaths.alone:
                 del self._deaths[step, item]
 
     def _verdict(self, begun: _Begun, deaths: int) -> ItemError:
-        """Its worker ends itself when a photo takes too long, so the time tells that from a crash."""
+        """A worker ends itself at the time limit, so the time separates a time-out from a crash."""
         if self._clock() - begun.at >= self._photo_seconds:
             return ItemError(
                 ErrorCode.TIMED_OUT,
                 f"{begun.step} did not end within {self._photo_seconds:g} s, {deaths} times, the last time "
-                "alone; raise --photo-timeout if it only needs longer",
+                f"alone; raise the setting photo_timeout={self._photo_seconds:g} if it only needs longer",
             )
         return ItemError(
             ErrorCode.WORKER_CRASHED,
             f"{begun.step} killed its worker {deaths} times, the last time alone; the node's kernel log and "
-            "Ray's worker logs tell whether memory ran out or a library crashed",
+            "Ray's worker logs show whether memory ran out or a library crashed",
         )
 
     def _admit(self, step: Step, worker: Worker, items: Sequence[str]) -> Answer:

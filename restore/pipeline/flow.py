@@ -3,8 +3,8 @@
     plan -> prepare (CPU tasks) -> paint (a pool of actors) -> finish (CPU tasks) -> driver
 
 Between operators a photo is one row: its id and the pickled value that `restore.photo` hands from
-step to step. Ray starts again, for ever, what a dead worker did not end; the roster, an actor beside
-the driver, ends the photo that kills its workers. The only importer of ray in this package.
+step to step. Ray restarts the task of a dead worker for ever; the crash tracker, an actor beside the
+driver, ends the photo that kills its workers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from restore.photo.watchdog import time_limit
 from restore.pipeline.attempts import run_tracked
 from restore.pipeline.crash_client import CrashTrackerClient, open_crash_tracker
 from restore.pipeline.crash_tracker import Step
-from restore.pipeline.paint_metrics import PaintMeters
+from restore.pipeline.paint_metrics import PaintMetrics
 from restore.pipeline.prefetch import Prefetcher
 from restore.run.metrics import Metric, MetricsRecorder, Record
 
@@ -53,20 +53,21 @@ T = TypeVar("T")
 _HOP = pa.schema([pa.field("item_id", pa.string()), pa.field("photo", pa.large_binary())])
 
 BESIDE: Any = {"max_concurrent_calls_per_actor": 2, "enable_true_multi_threading": True}
-"""A second thread of each actor unpacks a block, and packs the one before, while the first paints."""
+"""A second thread of each actor unpacks the next block, and packs the last one, while the first paints."""
 
 UPLOADS = 4
+"""Pictures that one finish task uploads at the same time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """The paint actors and the size of what travels between operators.
+    """The paint actors, and the size of the blocks between operators.
 
     Attributes:
-        actors: how many, all started at once. Where they hold GPUs, those that join later get one too.
-        cpus, gpus: what Ray reserves for each.
-        photos_per_block: photos that travel together; what a lost worker loses.
-        photo_seconds: what one photo may take in one step before its worker is ended.
+        actors: their number, all started at once. Each GPU that joins the cluster later gets one more.
+        cpus, gpus: what Ray reserves for each actor.
+        photos_per_block: photos that travel together; a lost worker loses one block.
+        photo_seconds: time that one photo may take in one step before its worker is ended.
     """
 
     actors: int
@@ -78,7 +79,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What the job can use of the Ray cluster that it is connected to."""
+    """The nodes, CPUs and GPUs of the Ray cluster that the job is connected to."""
 
     count: int
     cpus: float
@@ -105,20 +106,20 @@ def outcomes(
     Args:
         plan: path of the plan's Parquet file below OUT.
         extra: the plan's `x_*` columns.
-        choice: every engine that a row of the plan may ask for.
-        admit_until: seconds since the epoch. Photos not painted by then are left alone and have no
-            outcome; those under way are finished.
+        selection: every engine that a row of the plan may ask for.
+        admit_until: seconds since the epoch. Photos that are not painted by then are left alone and have
+            no outcome; those already painted are finished.
 
     Raises:
-        SystemicError: the one that a worker met, when the world is broken.
+        SystemicError: the one that a worker met, where the world is broken.
     """
     _configure()
     tracker = open_crash_tracker(pool.photo_seconds)
     filesystem, root = job.store.arrow_filesystem()
     photos = (
         ray.data.read_parquet(f"{root}/{plan}", filesystem=filesystem)
-        # One Parquet file is one read task and would be one block: small blocks make the
-        # parallelism, and are all that a lost worker loses.
+        # One Parquet file is one read task and would be one block. Small blocks run in parallel, and a
+        # lost worker loses one of them.
         .repartition(target_num_rows_per_block=pool.photos_per_block)
         .map_batches(
             prepare_block,
@@ -153,35 +154,35 @@ def outcomes(
 
 
 def _actors(pool: Pool) -> ActorPoolStrategy:
-    """All at once and never fewer, so that a lost one is asked for again.
+    """All actors at once and never fewer, so that Ray replaces a lost one.
 
     While all are busy, Ray Data starts another for each GPU of the cluster that is free. For those it keeps
     CPUs from the other steps: none where the cluster has 6 of them to a GPU, 1 of 14 where it has 8, 1 of 7
     where it has 32 (its allocator, simulated). Nothing would hold it back from actors that reserve nothing.
     """
-    most = None if pool.gpus else pool.actors
-    return ActorPoolStrategy(min_size=pool.actors, max_size=most, initial_size=pool.actors, **BESIDE)
+    max_size = None if pool.gpus else pool.actors
+    return ActorPoolStrategy(min_size=pool.actors, max_size=max_size, initial_size=pool.actors, **BESIDE)
 
 
 def instrument(metric: Metric) -> Record:
-    """A metric of this process as Ray records it."""
+    """How Ray records a metric in this process."""
     if metric.kind == "histogram":
         histogram = metrics.Histogram(metric.name, metric.help, list(metric.buckets), metric.labels)
         return histogram.observe  # type: ignore[no-any-return]
     kind = metrics.Counter if metric.kind == "counter" else metrics.Gauge
-    # What `inc` and `set` call. `inc` refuses the 0 by which a series begins.
+    # `inc` and `set` call `_record` too, but `inc` refuses the 0 that begins a series.
     return kind(metric.name, metric.help, metric.labels)._record  # type: ignore[no-any-return]
 
 
-def _over(admit_until: float | None) -> bool:
+def _is_over(admit_until: float | None) -> bool:
     return admit_until is not None and time.time() >= admit_until
 
 
 def prepare_block(
     rows: pa.Table, job: Job, tracker: CrashTrackerClient, admit_until: float | None = None
 ) -> pa.Table:
-    """Rows of the plan -> photos whose windows wait to be painted."""
-    if _over(admit_until):
+    """Rows of the plan -> photos whose windows are ready to be painted."""
+    if _is_over(admit_until):
         return _pack([])
     cv2.setNumThreads(1)
     draft = partial(first_draft, job=job)
@@ -202,7 +203,7 @@ def _ready(item: Item, job: Job, read: Read) -> Prepared | Outcome:
 
 
 class Painter:
-    """The actor that holds the engines, loaded once."""
+    """The actor that holds the engines; it loads them once."""
 
     def __init__(
         self, selection: EngineSelection, tracker: CrashTrackerClient, admit_until: float | None = None
@@ -218,50 +219,50 @@ class Painter:
             config = replace(selection.config, directories=selection.directories())
             self._engines = engines.build(selection.methods, config)
         except SystemicError as error:
-            self._fault = error  # raised by the first call: from here it would reach the driver as text
-        self._meters = PaintMeters(MetricsRecorder(instrument), selection.config.device, self._engines)
+            self._fault = error  # the first call raises it: from here it would reach the driver as text
+        self._metrics = PaintMetrics(MetricsRecorder(instrument), selection.config.device, self._engines)
 
     def __call__(self, photos: pa.Table) -> pa.Table:
         if self._fault is not None:
             raise self._fault
-        waiting, done = _on_their_way(photos)
+        waiting, done = _split_by_end(photos)
         self._tracker.arrive("paint", list(waiting))
         painted: list[Any] = []
-        with self._turn:  # one block at a time: its photos alone are at risk, and the device is theirs
-            if not _over(self._admit_until):
+        with self._turn:  # one block at a time: a crash hits its photos alone, and they have the device
+            if not _is_over(self._admit_until):
                 painted = run_tracked(self._tracker, "paint", waiting, self._painted, _draft)
         return _pack([*done, *painted])
 
     def _painted(self, photos: Sequence[Prepared]) -> list[PaintedPhoto | Outcome]:
-        """The photos in one go; after a fault of ours one by one, so that it costs only one of them."""
+        """The photos together; after an unexpected error one by one, so that it costs only one of them."""
         try:
-            with time_limit(self._tracker.photo_seconds * len(photos)), self._meters.painting():
+            with time_limit(self._tracker.photo_seconds * len(photos)), self._metrics.painting():
                 results = paint(photos, self._engines, self._batch)
-            self._meters.painted(photos, results)
+            self._metrics.painted(photos, results)
             return results
         except DeviceLost:
-            # Ray counts this as a crash and starts another actor; an exception would end the run, and
-            # `exit_actor` would count as meant.
+            # Ray counts this as a crash and starts another actor. An exception would end the run, and
+            # Ray takes `exit_actor` for intended.
             log.exception("leaving this process to get the device back")
             os._exit(1)
         except SystemicError:
             raise
         except Exception as error:
             if len(photos) > 1:
-                return [painted for one in photos for painted in self._painted([one])]
+                return [painted for photo in photos for painted in self._painted([photo])]
             log.exception("%s: unexpected error in paint", photos[0].item.item_id)
             return [_crashed(photos[0].draft, "paint", error)]
 
 
 def finish_block(photos: pa.Table, job: Job, tracker: CrashTrackerClient, extra: Sequence[str]) -> pa.Table:
-    """Painted photos -> their outcomes, and their small pictures beside them."""
+    """Painted photos -> their outcomes, with their thumbnails in columns beside them."""
     cv2.setNumThreads(1)
 
     def work(painted: Sequence[PaintedPhoto]) -> Iterator[Outcome]:
-        with ThreadPoolExecutor(UPLOADS) as uploads:  # one goes up while the next is composed
+        with ThreadPoolExecutor(UPLOADS) as uploads:  # a picture is uploaded while the next is composed
             waiting = []
-            for one in painted:
-                made = _guarded("finish", partial(compose, one, job), one.draft, tracker)
+            for photo in painted:
+                made = _guarded("finish", partial(compose, photo, job), photo.draft, tracker)
                 if isinstance(made, Outcome):
                     yield made
                 else:
@@ -269,13 +270,13 @@ def finish_block(photos: pa.Table, job: Job, tracker: CrashTrackerClient, extra:
             for made, stored in waiting:
                 yield _guarded("finish", stored.result, made.draft, tracker)
 
-    waiting, done = _on_their_way(photos)
+    waiting, done = _split_by_end(photos)
     done += run_tracked(tracker, "finish", waiting, work, _draft)
     return with_read_bytes(with_thumbs(outcomes_table(done, extra), done), done)
 
 
 def _guarded(step: Step, work: Callable[[], T], draft: Outcome, tracker: CrashTrackerClient) -> T | Outcome:
-    """One photo's step, such that a fault of ours in it costs that photo and not the night."""
+    """One photo's step. An unexpected error in it costs that photo and not the run."""
     try:
         with time_limit(tracker.photo_seconds):
             return work()
@@ -287,13 +288,13 @@ def _guarded(step: Step, work: Callable[[], T], draft: Outcome, tracker: CrashTr
 
 
 def _crashed(draft: Outcome, step: str, error: Exception) -> Outcome:
-    """The row of a photo that met a fault of ours; the error budget stops a run in which that is usual."""
+    """The row of a photo that met an unexpected error; the error budget stops a run full of them."""
     crash = f"unexpected {type(error).__name__} in {step}: {error}"
     return failed(draft, ItemError(ErrorCode.WORKER_CRASHED, crash))
 
 
-def _on_their_way(rows: pa.Table) -> tuple[dict[str, Any], list[Outcome]]:
-    """The photos to go on with, by item id, and those that have come to their end."""
+def _split_by_end(rows: pa.Table) -> tuple[dict[str, Any], list[Outcome]]:
+    """The photos that go on, by item id, and the outcomes of those that have ended."""
     values = _unpack(rows)
     waiting = {value.item.item_id: value for value in values if not isinstance(value, Outcome)}
     return waiting, [value for value in values if isinstance(value, Outcome)]
@@ -310,19 +311,19 @@ def _pack(photos: Sequence[Any]) -> pa.Table:
 
 
 def _unpack(rows: pa.Table) -> list[Any]:
-    # Our own values, pickled by the operator before this one: nothing from outside is unpickled.
+    # The operator before this one has pickled these values: nothing from outside is unpickled.
     return [pickle.loads(blob.as_buffer()) for blob in rows.column("photo")]
 
 
 def _configure() -> None:
-    """Ray Data as this job wants it."""
-    # Ray Data would ask the autoscaler for twice the GPUs that are there, however few photos are left; and
-    # what is more than the cluster may have is refused whole, with the CPUs that are asked for beside it.
+    """Set up Ray Data for this job."""
+    # Ray Data would ask the autoscaler for twice the present GPUs, however few photos are left. The
+    # autoscaler refuses a request above the cluster's limit as a whole, with the CPUs in it.
     os.environ.setdefault("RAY_DATA_DEFAULT_CLUSTER_SCALING_UP_MAX_GPU_RESOURCE_DELTA", "0")
     # The plan is one file; Ray Data would start 32 actors to read the footers of many.
     os.environ.setdefault("RAY_DATA_PARQUET_FOOTER_NUM_ACTORS", "1")
-    # A run that was killed holds its share of the cluster for so many seconds, which its successor lacks. It
-    # is renewed every 10 s; Ray's own value is 180.
+    # A killed run holds its share of the cluster for this number of seconds, and its successor lacks it.
+    # Ray renews the share every 10 s; its own value is 180.
     os.environ.setdefault("RAY_DATA_AUTOSCALING_REQUEST_EXPIRE_TIME_S", "20")
     context = DataContext.get_current()
     context.enable_progress_bars = False  # the ledger prints one line for the whole run

@@ -1,7 +1,7 @@
-"""Inputs of a block's photos read before their turn, so that a store's latency is waited for once a block.
+"""Reads the inputs of a block's photos before their turn, so that a block waits for a store's latency once.
 
-Without it every request's latency would be a worker's idle time: at 0.1 s a request, twice as long as the
-photo's decoding takes.
+Otherwise a worker is idle for the latency of every request: at 0.1 s a request, that is twice the time of
+the photo's decoding.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from restore.errors import ErrorCode, ItemError, SystemicError
 from restore.item import Item
 from restore.storage import AccessPolicy, Fetched, is_local
 
-LIMIT = 32 * 2**20
-"""Bytes of an input that is read ahead. A larger one waits for its turn: it takes longer than a request's
-latency, and a block of such would fill the worker's memory."""
+MAX_BYTES = 32 * 2**20
+"""Size of an input that is read ahead. A larger one waits for its turn: reading it takes longer than a
+request's latency, and a block of such inputs would fill the worker's memory."""
 
-AT_ONCE = 8
+READERS = 8
+"""Inputs that are read at the same time."""
 
 
 class Prefetcher:
-    """Reads the inputs of `items` from now on. A context manager; `fetch` gives them in their turn.
+    """Starts to read the inputs of `items`. A context manager; `fetch` returns each of them.
 
-    Local files are left alone: the system reads them ahead.
+    It leaves local files alone, since the system reads them ahead.
     """
 
     def __init__(self, items: Iterable[Item], access: AccessPolicy) -> None:
         self._access = access
-        self._pool = ThreadPoolExecutor(AT_ONCE)
+        self._pool = ThreadPoolExecutor(READERS)
         self._early: dict[tuple[str, str | None], Future[Fetched | None]] = {}
         for item in items:
             for uri, version in ((item.image, item.image_version), (item.mask, item.mask_version)):
@@ -40,7 +41,7 @@ class Prefetcher:
     def fetch(
         self, uri: str, *, version: str | None, missing: ErrorCode, max_bytes: int | None = None
     ) -> Fetched:
-        """As `restore.storage.fetch`, at once where the input has been read."""
+        """As `restore.storage.fetch`, but without waiting where the input has been read."""
         early = self._early.pop((uri, version), None)
         found = early.result() if early is not None else None
         if found is None or (max_bytes is not None and len(found.data) > max_bytes):
@@ -48,11 +49,11 @@ class Prefetcher:
         return found
 
     def _read(self, uri: str, version: str | None) -> Fetched | None:
-        """One try. What is too large, may not be read or goes wrong is left for its turn, which tells."""
+        """One attempt. A large, forbidden or failing input is left to `fetch`, which reports the error."""
         try:
             self._access.check(uri)
             return storage.fetch(
-                uri, version=version, missing=ErrorCode.IMAGE_NOT_FOUND, max_bytes=LIMIT, attempts=1
+                uri, version=version, missing=ErrorCode.IMAGE_NOT_FOUND, max_bytes=MAX_BYTES, attempts=1
             )
         except (ItemError, SystemicError):
             return None

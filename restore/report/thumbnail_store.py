@@ -1,4 +1,4 @@
-"""The small pictures of a run that its report will show, on the driver's own disk and bounded in number."""
+"""The thumbnails of a run for its report, on the driver's own disk and bounded in number."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from restore.outcome import THUMBS
 log = logging.getLogger(__name__)
 
 PICTURED = 2000
-"""Photos whose pictures are kept: those with the worst seams."""
+"""Photos whose thumbnails are kept: those with the worst seams."""
 FAILED_PICTURED = 500
-"""Failed photos whose source is kept: the first ones."""
+"""Failed photos whose thumbnail of the source is kept: the first ones."""
 
 
 class ThumbnailStore:
-    """Takes the pictures out of a stream of outcomes. A context manager; its folder goes with it.
+    """Takes the thumbnails out of a stream of outcomes. A context manager that removes its folder at the end.
 
-    A full disk costs the report its pictures and never the run.
+    A full disk costs the report its thumbnails and never the run.
     """
 
     def __init__(self, pictured: int = PICTURED, failed: int = FAILED_PICTURED) -> None:
@@ -39,14 +39,14 @@ class ThumbnailStore:
         self._open = True
 
     def watch(self, stream: Iterable[pa.Table]) -> Iterator[pa.Table]:
-        """The stream's tables without their pictures, those of the worst photos so far kept."""
+        """Yield the tables without their thumbnails, and keep those of the worst photos so far."""
         for table in stream:
             self._keep(table)
-            # A copy: the rows wait for their commit, and a part of a table keeps all of it in memory.
+            # A copy: the rows wait for their commit, and a slice of a table keeps the whole table in memory.
             yield table.drop_columns(list(THUMBS)).take(np.arange(table.num_rows))
 
     def close(self) -> None:
-        """Keep no more, so that what was kept stays as it is."""
+        """Keep nothing from here on, so that the kept thumbnails do not change."""
         with self._lock:
             self._open = False
 
@@ -64,18 +64,18 @@ class ThumbnailStore:
                     self._offer(*row)
             except OSError as error:
                 self._open = False
-                log.warning("the report will lack pictures: %s", error)
+                log.warning("the report will lack thumbnails: %s", error)
 
     def _offer(self, item_id: str, seam: float | None, failed: bool, pictures: dict[str, bytes]) -> None:
-        shelf, number = (self._failed if failed else self._worst), next(self._numbers)
-        gone = shelf.put(_rank(seam, failed, number), item_id)
-        if gone == item_id:
+        ranking, number = (self._failed if failed else self._worst), next(self._numbers)
+        dropped = ranking.put(_rank(seam, failed, number), item_id)
+        if dropped == item_id:
             return
         for name, data in pictures.items():
             self._path(f"{number:09d}", name).write_bytes(data)
         self._kept[item_id] = (f"{number:09d}", *pictures)
-        if gone is not None:
-            stem, *names = self._kept.pop(gone)
+        if dropped is not None:
+            stem, *names = self._kept.pop(dropped)
             for name in names:
                 self._path(stem, name).unlink()
 
@@ -91,14 +91,14 @@ class ThumbnailStore:
 
 
 class _TopN:
-    """Room for so many of the highest ranked."""
+    """The `room` items with the highest ranks."""
 
     def __init__(self, room: int) -> None:
         self._room = room
         self._heap: list[tuple[float, str]] = []
 
     def put(self, rank: float, item_id: str) -> str | None:
-        """Place one; returns the one that has no room any more, which may be itself."""
+        """Add an item. Returns the item that is dropped for it, perhaps itself; None while there is room."""
         if len(self._heap) < self._room:
             heapq.heappush(self._heap, (rank, item_id))
             return None
@@ -106,18 +106,18 @@ class _TopN:
 
 
 def _rank(seam: float | None, failed: bool, number: int) -> float:
-    """Failed photos by arrival; others by their seam, those without one last."""
+    """Rank of a photo: failed photos by arrival; others by their seam, those without a seam last."""
     if failed:
         return float(-number)
     return -1.0 if seam is None else seam
 
 
 def _pictured(table: pa.Table) -> Iterator[tuple[str, float | None, bool, dict[str, bytes]]]:
-    """Id, seam, whether it failed, and the pictures of each row that has some."""
+    """Id, seam, whether it failed, and the thumbnails of each row that has any."""
     ids, status = table["item_id"].to_pylist(), table["status"].to_pylist()
     seams = table["figures"].combine_chunks().field("seam").to_pylist()
     columns = [table[name].to_pylist() for name in THUMBS]
     for item_id, seam, outcome, *pictures in zip(ids, seams, status, *columns, strict=True):
-        some = {name: data for name, data in zip(THUMBS.values(), pictures, strict=True) if data}
-        if some:
-            yield item_id, seam, outcome == "failed", some
+        present = {name: data for name, data in zip(THUMBS.values(), pictures, strict=True) if data}
+        if present:
+            yield item_id, seam, outcome == "failed", present

@@ -134,8 +134,8 @@ def _spooled(rows: Iterable[pa.Table | pa.RecordBatch], path: Path) -> ds.Datase
     rows = iter(rows)
     first = next(rows, OUTCOME_SCHEMA.empty_table())
     with pq.ParquetWriter(path, first.schema, compression="zstd") as file:
-        for some in chain([first], rows):
-            file.write(some.filter(pc.not_equal(some.column("status"), REMOVED)))
+        for batch in chain([first], rows):
+            file.write(batch.filter(pc.not_equal(batch.column("status"), REMOVED)))
     return ds.dataset(path, format="parquet")
 
 

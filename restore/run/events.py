@@ -1,11 +1,11 @@
-"""What a run tells machines while it goes: one JSON object per line, each with ts, event and run_id.
+"""Events of a run for machines: one JSON object per line, each with ts, event and run_id.
 
-    plan      before any work: rows to do, to reuse, and the reason of every row
+    plan      before any work: rows to do, rows to reuse, and how many rows have each reason
     progress  every 15 s
     failed    a photo has failed, with its code and message
-    part      rows are committed, from here on they are done
+    part      rows are committed: from here on they are done
     stop      the run ends early, and why
-    end       the verdict, last of all
+    end       the verdict, as the last event
 
 Schemas only grow: a field is added, never renamed or taken away.
 """
@@ -76,10 +76,10 @@ class Events:
             report=report,
         )
 
-    def _write(self, event: str, **facts: object) -> None:
+    def _write(self, event: str, **values: object) -> None:
         if self._stream is not None:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            line = {"ts": now, "event": event, "run_id": self._run_id, **facts}
+            line = {"ts": now, "event": event, "run_id": self._run_id, **values}
             print(json.dumps(line, ensure_ascii=False, allow_nan=False), file=self._stream, flush=True)
 
 

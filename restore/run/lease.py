@@ -1,7 +1,7 @@
-"""Who may write: one lease per output store, taken by creating the next epoch's file.
+"""Which run may write: one lease per output store, acquired by creating the next epoch's file.
 
-The lease saves money, two runs painting the same photos; correctness does not rest on it. Its epoch
-is part of every run id and row id, so their order is the order of time.
+The lease saves the cost of two runs that paint the same photos; correctness does not rest on it. Its
+epoch is part of every run id and row id, so their order is the order of time.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ from restore.storage import OutStore
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 5.0
-PATIENCE_SECONDS = 20.0
+TAKEOVER_SECONDS = 20.0
+"""A lease file that stays unchanged for this time belongs to a dead writer."""
 _POLL_SECONDS = 1.0
 _EPOCH = re.compile(r"(\d{6})(?:\.json|\.parquet)?$")
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseHolder:
-    """Who wrote a lease file. `host` tells the boot and the pid namespace apart too."""
+    """The process that wrote a lease file. `boot` names the boot of its host and its pid namespace."""
 
     epoch: int
     token: str
@@ -48,7 +49,7 @@ class LeaseHolder:
 
 
 class Lease:
-    """A held lease. A context manager: leaving it removes the lease file."""
+    """A lease of this process. A context manager: leaving it removes the lease file."""
 
     def __init__(self, store: OutStore, holder: LeaseHolder) -> None:
         self._store = store
@@ -63,20 +64,20 @@ class Lease:
 
     @property
     def since(self) -> datetime:
-        """When it was taken."""
+        """When it was acquired."""
         return datetime.fromisoformat(self._holder.since)
 
     def check(self) -> None:
-        """Before each commit: is our epoch still the newest?
+        """Make sure that this epoch is still the newest; called before each commit.
 
         Raises:
-            LeaseHeld: when another writer has taken the store.
+            LeaseHeld: when another writer has taken over the store.
         """
         newest = newest_epoch(self._store)
         if newest > self.epoch:
             raise LeaseHeld(
-                f"another writer took {self._store.root} (epoch {newest}, ours was {self.epoch}); "
-                "what this run has committed stays, the rest is the other's"
+                f"another writer took over {self._store.root} (epoch {newest} after {self.epoch}); "
+                "the rows of this run so far stay, and that writer does the rest"
             )
 
     def __enter__(self) -> Lease:
@@ -99,15 +100,15 @@ class Lease:
 
 
 def acquire(store: OutStore, sleep: Callable[[float], None] = time.sleep) -> Lease:
-    """Take the lease, waiting only as long as it takes to know that a former holder is dead.
+    """Acquire the lease; waits only until a former holder is known to be dead.
 
     Raises:
-        LeaseHeld: naming the holder, when it is alive.
+        LeaseHeld: when the holder is alive; the message names it.
     """
     while True:
         for epoch in _lease_epochs(store):
             _wait_for_holder(store, epoch, sleep)
-        holder = _ourselves(newest_epoch(store) + 1)
+        holder = _this_process(newest_epoch(store) + 1)
         created = store.create(_path(holder.epoch), _encode(holder))
         # A create whose first answer was lost finds its own file.
         if created.existing is not None and _decode(created.existing).token != holder.token:
@@ -140,16 +141,20 @@ def _epochs(names: list[str]) -> list[int]:
 
 
 def _finished_meanwhile(store: OutStore, epoch: int) -> bool:
-    """Whether a run of this epoch came and went between our look and our create."""
+    """Whether a run of this epoch began and ended between the listing and the create."""
     return any(seen >= epoch for seen in _run_epochs(store))
 
 
 def _wait_for_holder(store: OutStore, epoch: int, sleep: Callable[[float], None]) -> None:
-    """Return once the holder of `epoch` is gone or known to be dead."""
+    """Return when the holder of `epoch` has ended or is known to be dead.
+
+    Raises:
+        LeaseHeld: when the holder is alive.
+    """
     first = _read(store, epoch)
-    if first is None or _dead_here(first):
+    if first is None or _is_dead_here(first):
         return
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TAKEOVER_SECONDS
     while time.monotonic() < deadline:
         sleep(_POLL_SECONDS)
         now = _read(store, epoch)
@@ -159,7 +164,7 @@ def _wait_for_holder(store: OutStore, epoch: int, sleep: Callable[[float], None]
             raise LeaseHeld(f"{store.root} is being written by {now.describe()}; wait for it to end")
 
 
-def _dead_here(holder: LeaseHolder) -> bool:
+def _is_dead_here(holder: LeaseHolder) -> bool:
     if (holder.host, holder.boot) != (_host(), _boot()):
         return False
     try:
@@ -171,7 +176,7 @@ def _dead_here(holder: LeaseHolder) -> bool:
     return False
 
 
-def _ourselves(epoch: int) -> LeaseHolder:
+def _this_process(epoch: int) -> LeaseHolder:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return LeaseHolder(epoch, uuid.uuid4().hex, _host(), _boot(), os.getpid(), now)
 
@@ -181,11 +186,11 @@ def _host() -> str:
 
 
 def _boot() -> str:
-    """Names this boot and this pid namespace: a pid means something only within both."""
+    """This boot and this pid namespace: a pid has a meaning only within both."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     space = Path("/proc/self/ns/pid")
     if not boot.exists():
-        return "unknown-" + uuid.uuid4().hex  # then no pid is ever taken for dead
+        return "unknown-" + uuid.uuid4().hex  # so that no pid counts as dead
     return f"{boot.read_text().strip()} {space.readlink()}"
 
 

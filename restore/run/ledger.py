@@ -1,4 +1,4 @@
-"""What a run writes about itself: rows in Parquet parts as they come, then one record of the whole.
+"""What a run writes about itself: rows in Parquet parts as they arrive, then one record of the whole run.
 
 Rows are the truth: a photo is done when its row's part exists. The run record is only a summary.
 """
@@ -24,18 +24,18 @@ import pyarrow.parquet as pq
 
 from restore.errors import BudgetSpent, LeaseHeld
 from restore.outcome import REUSED, outcome_schema, results
-from restore.run.error_budget import Budget
+from restore.run.error_budget import ErrorBudget
 from restore.run.events import SILENT, Events
 from restore.run.lease import Lease
 from restore.storage import OutStore
 
 FIRST_PART_SECONDS = 3.0
-LONGEST_PART_SECONDS = 60.0
+MAX_PART_SECONDS = 60.0
 PART_ROWS = 20_000
 POLL_SECONDS = 0.2
 
-GATHERED = 64
-"""Small tables held before they become one: each costs some 50 KB beside its rows."""
+MAX_TABLES = 64
+"""Small tables that wait before they are merged: each costs some 50 KB beside its rows."""
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ class Tally:
 
     @property
     def rate(self) -> float | None:
-        """Photos a second from the first outcomes to the last; None before there are two."""
+        """Photos per second from the first outcomes to the last; None before there are two."""
         if self.first is None or self.last <= self.first[0]:
             return None
         return (self.attempted - self.first[1]) / (self.last - self.first[0])
@@ -98,8 +98,8 @@ class Ledger:
     """Gathers outcomes and commits them in parts.
 
     A part is due 3 s after the first outcome, then at intervals that double to 60 s, or when it
-    holds 20,000 rows. The newest rows are held back while the budget finds them doubtful: they may
-    tell of a broken world and not of the photos.
+    has 20,000 rows. The newest rows wait while the error budget doubts them: a broken world may have
+    caused them, and not the photos.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Ledger:
         self._lease = lease
         self._run_id = run_id
         self._schema = outcome_schema(extra)
-        self._budget = Budget(max_failed)
+        self._budget = ErrorBudget(max_failed)
         self._clock = clock
         self._events = events
         self._waiting: list[pa.Table] = []
@@ -127,19 +127,19 @@ class Ledger:
         self._due_at = float("inf")
 
     def add(self, outcomes: pa.Table) -> None:
-        """Take outcomes in, commit when a part is due.
+        """Add outcomes, and commit when a part is due.
 
         Raises:
-            BudgetSpent: when too many photos have failed; the rows so far are committed unless the
-                world is broken.
-            LeaseHeld: when another writer has taken the store.
+            BudgetSpent: when too many photos have failed; the rows so far are committed, except those
+                that a broken world caused.
+            LeaseHeld: when another writer has taken over the store.
         """
         if not outcomes.num_rows:
             return
         if not self._waiting:
             self._due_at = min(self._due_at, self._clock() + self._interval)
         self._waiting.append(outcomes)
-        if len(self._waiting) >= GATHERED:
+        if len(self._waiting) >= MAX_TABLES:
             self._waiting = [pa.concat_tables(self._waiting).combine_chunks()]
         self.tally.add(outcomes, self._clock())
         self._events.failed(outcomes)
@@ -153,12 +153,13 @@ class Ledger:
             self._commit(sure)
 
     def commit(self) -> None:
-        """Write all that waits as one part."""
+        """Write all waiting rows as one part."""
         self._commit(self._rows)
 
     def close(self) -> None:
-        """Commit what waits, for a run that ends early; without the rows of one that met nothing but
-        doubtful ones, which are done again.
+        """Commit the waiting rows of a run that ends early, unless every row of the run is doubtful.
+
+        The next run does doubtful rows again.
         """
         if self._budget.doubtful < self.tally.attempted:
             self.commit()
@@ -168,7 +169,7 @@ class Ledger:
         return sum(table.num_rows for table in self._waiting)
 
     def _commit(self, count: int) -> None:
-        """Write the oldest rows that wait as one part."""
+        """Write the oldest `count` waiting rows as one part."""
         if not count:
             return
         self._lease.check()
@@ -176,11 +177,11 @@ class Ledger:
         table = self._stamped(waiting.slice(0, count))
         path = f"metadata/run={self._run_id}/part-{len(self.parts):05d}.parquet"
         if self._store.create(path, _parquet(table)).existing is not None:
-            raise LeaseHeld(f"{path} exists: another writer is at work in {self._store.root}")
+            raise LeaseHeld(f"{path} exists: another writer works in {self._store.root}")
         self.parts.append(path)
         self.committed += count
         self._events.part(path, count, self.committed)
-        self._interval = min(2 * self._interval, LONGEST_PART_SECONDS)
+        self._interval = min(2 * self._interval, MAX_PART_SECONDS)
         self._waiting = [waiting.slice(count).combine_chunks()] if count < waiting.num_rows else []
         self._due_at = self._clock() + self._interval if self._waiting else float("inf")
 
@@ -191,14 +192,14 @@ class Ledger:
             return
         if spent.unrecorded is not None:
             rows = pa.concat_tables(self._waiting)
-            told = pc.equal(rows.column("error_code"), spent.unrecorded)
-            self._waiting = [rows.filter(pc.invert(pc.fill_null(told, False)))]
+            unrecorded = pc.equal(rows.column("error_code"), spent.unrecorded)
+            self._waiting = [rows.filter(pc.invert(pc.fill_null(unrecorded, False)))]
         self.commit()
         message = next(iter(newest.column("error_message").drop_null().to_pylist()), "")
-        raise BudgetSpent(f"{spent.why}; the last said: {message}")
+        raise BudgetSpent(f"{spent.why}; the last error: {message}")
 
     def _stamped(self, table: pa.Table) -> pa.Table:
-        """With row ids, in the order of time over all runs, and the time of the commit."""
+        """The table with row ids, whose order is that of time over all runs, and the time of the commit."""
         part = len(self.parts)
         ids = [f"{self._lease.epoch:06d}-{part:05d}-{row:06d}" for row in range(table.num_rows)]
         now = pa.scalar(datetime.now(UTC), self._schema.field("committed_at").type)
@@ -214,7 +215,7 @@ def _parquet(table: pa.Table) -> bytes:
 
 
 def write_plan(store: OutStore, run_id: str, todo: Path) -> str:
-    """Create `OUT/plans/<run_id>.parquet` from the file `todo`, before anything is done.
+    """Create `OUT/plans/<run_id>.parquet` from the file `todo`, before the run begins any photo.
 
     Returns:
         Its path below OUT.
@@ -237,24 +238,24 @@ def collect(
     stop: Event,
     deadline: float | None = None,
 ) -> bool:
-    """Bring a stream of outcomes into the ledger until it ends, `stop` is set or `deadline` has come.
+    """Add a stream of outcomes to the ledger until it ends, `stop` is set or `deadline` is over.
 
-    The stream is drawn by a thread of its own, so that parts and the stop are never late because a
-    photo takes long. However it ends, what came is committed, unless the ledger holds it back.
+    A separate thread reads the stream, so that a slow photo delays neither the parts nor the stop. In
+    every case the rows that have arrived are committed, except those that the ledger doubts.
 
     Args:
-        deadline: seconds since the epoch. Nothing new is begun by then: what is still under way, such as
-            the reading of a long plan's rest, is of no use.
+        deadline: seconds since the epoch. The pipeline begins nothing by then, so the rest of the stream,
+            such as the reading of a long plan, is of no use.
 
     Returns:
-        Whether it was not stopped.
+        False where `stop` was set, else True.
     """
     arrivals: Queue[pa.Table | BaseException | None] = Queue(maxsize=256)
-    Thread(target=_draw, args=(stream, arrivals), name="outcomes", daemon=True).start()
+    Thread(target=_read_stream, args=(stream, arrivals), name="outcomes", daemon=True).start()
     while not stop.is_set():
         watch(ledger.tally)
         if deadline is not None and time.time() >= deadline:
-            _take_in(arrivals, ledger)
+            _add_arrived(arrivals, ledger)
             return True
         try:
             arrival = arrivals.get(timeout=POLL_SECONDS)
@@ -268,19 +269,19 @@ def collect(
             ledger.commit()
             return True
         ledger.add(arrival)
-    _take_in(arrivals, ledger)
+    _add_arrived(arrivals, ledger)
     return False
 
 
-def _take_in(arrivals: Queue[pa.Table | BaseException | None], ledger: Ledger) -> None:
-    """Commit what has arrived and waits: these photos are done."""
+def _add_arrived(arrivals: Queue[pa.Table | BaseException | None], ledger: Ledger) -> None:
+    """Add and commit the tables that have arrived: these photos are done."""
     with suppress(Empty):
         while isinstance(arrival := arrivals.get_nowait(), pa.Table):
             ledger.add(arrival)
     ledger.close()
 
 
-def _draw(stream: Iterable[pa.Table], arrivals: Queue[pa.Table | BaseException | None]) -> None:
+def _read_stream(stream: Iterable[pa.Table], arrivals: Queue[pa.Table | BaseException | None]) -> None:
     try:
         for table in stream:
             arrivals.put(table)

@@ -1,9 +1,9 @@
-"""What monitoring sees of a run while it goes: metrics as plain data, and who counts what. No Ray.
+"""The metrics of a run for monitoring, as plain data, and the driver's share of them. No Ray.
 
-The driver counts what became of photos by their rows, each photo once; a paint actor counts its own time
-and windows. How a value is recorded flow.py says: by Ray, whose agent on the same node exports it as
-`ray_<name>`. There a counter stays as long as the agent lives, and a gauge 20 s after it was last set. So
-gauges are set again every few seconds, and a run is on exactly where they are.
+The driver counts photos by their rows, each photo once; a paint actor counts its own time and windows.
+The pipeline records the values through Ray, whose agent on the same node exports them as `ray_<name>`.
+The agent keeps a counter as long as it lives, and a gauge for 20 s after its last value. So the driver sets
+its gauges every few seconds, and a run is in progress exactly where they are present.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Metric:
     """One metric as Prometheus knows it.
 
     Attributes:
-        labels: names of its own labels, each of few values. Ray adds node, session and worker.
-        buckets: upper bounds of a histogram. Ray sums by their middles, so its `_sum` is only about right.
+        labels: names of its own labels, each with few values. Ray adds node, session and worker.
+        buckets: upper bounds of a histogram. Ray sums by their middles, so its `_sum` is approximate.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Metric:
 PHOTOS = Metric(
     "silverprint_photos_total",
     "counter",
-    "Photos that came to their end, by status and error code.",
+    "Photos that have an outcome, by status and error code.",
     ("status", "code"),
 )
 STAGE_SECONDS = Metric(
@@ -63,7 +63,7 @@ STAGE_SECONDS = Metric(
 ENGINE_STEPS = Metric(
     "silverprint_engine_steps_total",
     "counter",
-    "Photos painted after a step down the engine's ladder, by step.",
+    "Photos painted after a fallback of the engine, by step.",
     ("step",),
 )
 READ = Metric("silverprint_read_bytes_total", "counter", "Bytes of images and masks read.")
@@ -95,7 +95,7 @@ BUSY_SECONDS = Metric(
 ACTOR_SECONDS = Metric(
     "silverprint_paint_actor_seconds_total",
     "counter",
-    "Seconds that paint actors were there, their engines loaded, painting or not.",
+    "Seconds that paint actors had their engines loaded, painting or not.",
     ("device",),
 )
 
@@ -118,22 +118,22 @@ METRICS = (
 )
 
 STATUSES = tuple(status for status in get_args(Status) if status != "failed")
-"""What photos that have no error code end as."""
+"""Statuses of photos without an error code."""
 
 STAGES = tuple(field.name for field in fields(Seconds))
-LADDER = ("micro_batch", "vae_tiling", "vae_float32", "other")
-"""The steps of engines/memory.py and engines/diffusion.py, without the sizes of micro-batches."""
+FALLBACK_STEPS = ("micro_batch", "vae_tiling", "vae_float32", "other")
+"""The steps that diffusion engines fall back to when memory runs out, without sizes of micro-batches."""
 
 Record = Callable[[float, dict[str, str]], None]
 
 
 class MetricsRecorder:
-    """One process's metrics, recorded by what `instrument` makes of each when it is first used."""
+    """Records the metrics of one process; `instrument` is called once for each metric, at its first value."""
 
     def __init__(self, instrument: Callable[[Metric], Record]) -> None:
         self._instrument = instrument
         self._records: dict[str, Record] = {}
-        self._well = True
+        self._works = True
 
     def record(self, metric: Metric, value: float, **labels: str) -> None:
         """Add to a counter (0 begins its series), set a gauge, observe in a histogram."""
@@ -143,43 +143,44 @@ class MetricsRecorder:
 
     @contextmanager
     def never_raise(self) -> Iterator[None]:
-        """Around all recording: what goes wrong is logged once, and costs no photo."""
+        """A context around all recording: the first error is logged, and none costs a photo."""
         try:
             yield
         except Exception:
-            if self._well:
-                log.warning("metrics will lack something; the run goes on", exc_info=True)
-            self._well = False
+            if self._works:
+                log.warning("some metrics are missing from here on; the run goes on", exc_info=True)
+            self._works = False
 
 
-def metered(stream: Iterable[pa.Table], meters: MetricsRecorder) -> Iterator[pa.Table]:
-    """A stream of outcomes without the column `READ_BYTES`, its photos counted."""
+def counted(stream: Iterable[pa.Table], metrics: MetricsRecorder) -> Iterator[pa.Table]:
+    """Count the photos of a stream of outcomes, and yield its tables without the column `READ_BYTES`."""
     for table in stream:
-        with meters.never_raise():
-            _count(table, meters)
+        with metrics.never_raise():
+            _count(table, metrics)
         yield table.drop_columns([READ_BYTES])
 
 
-def _count(table: pa.Table, meters: MetricsRecorder) -> None:
+def _count(table: pa.Table, metrics: MetricsRecorder) -> None:
     seconds = table["seconds"].combine_chunks()
     for stage in STAGES:
         for spent in seconds.field(stage).to_pylist():
-            if spent:  # 0: it did not come so far
-                meters.record(STAGE_SECONDS, spent, stage=stage)
+            if spent:  # 0: the photo did not reach this stage
+                metrics.record(STAGE_SECONDS, spent, stage=stage)
     for steps in table["engine_steps"].to_pylist():
-        for step in {_rung(step) for step in steps}:
-            meters.record(ENGINE_STEPS, 1, step=step)
-    meters.record(READ, pc.sum(table[READ_BYTES]).as_py() or 0)
-    meters.record(WRITTEN, pc.sum(table["output_bytes"]).as_py() or 0)
+        for step in {_fallback_step(step) for step in steps}:
+            metrics.record(ENGINE_STEPS, 1, step=step)
+    metrics.record(READ, pc.sum(table[READ_BYTES]).as_py() or 0)
+    metrics.record(WRITTEN, pc.sum(table["output_bytes"]).as_py() or 0)
 
 
-def _rung(step: str) -> str:
-    return next((rung for rung in LADDER if step.startswith(rung)), "other")
+def _fallback_step(step: str) -> str:
+    return next((known for known in FALLBACK_STEPS if step.startswith(known)), "other")
 
 
-class RunMeters:
-    """The run as a whole, told every `BEAT_SECONDS` by a thread of its own: a driver that hangs is still
-    seen. A context manager.
+class RunMetrics:
+    """The metrics of the run as a whole. A context manager.
+
+    A separate thread reports them every `BEAT_SECONDS`, so that monitoring still sees a driver that hangs.
 
     Args:
         total: photos that the run has planned.
@@ -187,25 +188,25 @@ class RunMeters:
 
     def __init__(
         self,
-        meters: MetricsRecorder,
+        metrics: MetricsRecorder,
         ledger: Ledger,
         lease: Lease,
         total: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._meters = meters
+        self._metrics = metrics
         self._ledger = ledger
         self._lease = lease
         self._total = total
         self._clock = clock
-        self._told: dict[tuple[str, ...], int] = {}
+        self._reported: dict[tuple[str, ...], int] = {}
         self._committed, self._last_commit = ledger.committed, clock()
         self._stop = Event()
-        self._beating = Thread(target=_beat, args=(self.tell, self._stop), name="metrics", daemon=True)
+        self._beating = Thread(target=beat, args=(self.report, self._stop), name="metrics", daemon=True)
 
-    def tell(self) -> None:
-        """Everything as it is now."""
-        with self._meters.never_raise():
+    def report(self) -> None:
+        """Report all values as they are now."""
+        with self._metrics.never_raise():
             ledger, tally = self._ledger, self._ledger.tally
             if ledger.committed > self._committed:
                 self._committed, self._last_commit = ledger.committed, self._clock()
@@ -214,34 +215,35 @@ class RunMeters:
             for code in ErrorCode:
                 self._advance(PHOTOS, tally.codes[code], status="failed", code=code)
             self._advance(COMMITTED, self._committed)
-            self._meters.record(LAST_COMMIT, self._last_commit)
-            self._meters.record(LEASE_EPOCH, self._lease.epoch)
-            self._meters.record(LEASE_SINCE, self._lease.since.timestamp())
-            self._meters.record(PLANNED, self._total)
-            self._meters.record(LEFT, self._total - tally.attempted)
+            self._metrics.record(LAST_COMMIT, self._last_commit)
+            self._metrics.record(LEASE_EPOCH, self._lease.epoch)
+            self._metrics.record(LEASE_SINCE, self._lease.since.timestamp())
+            self._metrics.record(PLANNED, self._total)
+            self._metrics.record(LEFT, self._total - tally.attempted)
 
     def _advance(self, metric: Metric, total: int, **labels: str) -> None:
-        """A counter, by how much its total has grown since it was last told."""
+        """Add to a counter what its total has grown by since the last report."""
         series = (metric.name, *labels.values())
-        self._meters.record(metric, total - self._told.get(series, 0), **labels)
-        self._told[series] = total
+        self._metrics.record(metric, total - self._reported.get(series, 0), **labels)
+        self._reported[series] = total
 
-    def __enter__(self) -> RunMeters:
-        with self._meters.never_raise():
+    def __enter__(self) -> RunMetrics:
+        with self._metrics.never_raise():
             for metric in (READ, WRITTEN):
-                self._meters.record(metric, 0)
-            for step in LADDER:
-                self._meters.record(ENGINE_STEPS, 0, step=step)
-        self.tell()
+                self._metrics.record(metric, 0)
+            for step in FALLBACK_STEPS:
+                self._metrics.record(ENGINE_STEPS, 0, step=step)
+        self.report()
         self._beating.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         self._stop.set()
         self._beating.join()
-        self.tell()
+        self.report()
 
 
-def _beat(tell: Callable[[], None], stop: Event) -> None:
+def beat(report: Callable[[], None], stop: Event) -> None:
+    """Call `report` every `BEAT_SECONDS` until `stop` is set."""
     while not stop.wait(BEAT_SECONDS):
-        tell()
+        report()

@@ -1,4 +1,4 @@
-"""One line that says how far a run is: a live bar on a terminal, a line every 15 s in a job's log."""
+"""The progress of a run: a live bar on a terminal, a line every 15 s in a job's log."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Progress:
         )
 
     def show(self, tally: Tally) -> None:
-        """Called often; writes only when there is something to say."""
+        """Show the tally when the next line is due. Called often."""
         now = self._clock()
         if tally.attempted and self._first is None:
             self._first = now
@@ -51,14 +51,14 @@ class Progress:
                 print(self.line(tally), file=self._stream, flush=True)
 
     def line(self, tally: Tally) -> str:
-        """Counts, failures, photos a second and the time to go, from the first outcome on."""
+        """Counts, failures, photos per second and the seconds left, from the first outcome on."""
         rate, left = self._pace(tally)
         to_go = f"{left:.0f} s left" if left is not None else "starting"
         counts = f"{tally.attempted}/{self._total} photos, {tally.failed} failed"
         return f"{counts}, {rate or 0:.2f} photos/s, {to_go}"
 
     def _pace(self, tally: Tally) -> tuple[float | None, float | None]:
-        """Photos a second and seconds to go; None while there is nothing to tell them from."""
+        """Photos per second and seconds left; None before the first outcomes."""
         spent = self._clock() - self._first if self._first is not None else 0.0
         if not spent or not tally.attempted:
             return None, None

@@ -16,7 +16,7 @@ from urllib.error import URLError
 import pytest
 
 from manifests.catalog.rows import read_committed
-from restore.run.metrics import LADDER, METRICS, STAGES
+from restore.run.metrics import FALLBACK_STEPS, METRICS, STAGES
 from restore.storage import OutStore
 from tests.support.archives import make_archive, read_manifest_rows
 from tests.support.heads import ROOT, Head, started_head, wait_for
@@ -109,7 +109,7 @@ def test_photos_rows_and_stages_are_those_of_the_rows(run: tuple[Scrape, Path]) 
         reached = [row["seconds"][stage] for row in committed if row["seconds"][stage]]
         assert counts[(stage,)] == len(reached) >= PHOTOS - 2, stage
     steps = seen.by("ray_silverprint_engine_steps_total", "step")
-    assert steps == {(step,): 0 for step in LADDER}
+    assert steps == {(step,): 0 for step in FALLBACK_STEPS}
 
 
 def test_work_is_that_of_the_rows(run: tuple[Scrape, Path]) -> None:

@@ -62,7 +62,7 @@ def test_every_row_of_the_plan_comes_out_once(cluster: None, job: Job, tmp_path:
     assert rows["1"]["engine"] == "telea" and rows["2"]["engine"] == "ns"
 
 
-def test_a_fault_of_ours_costs_one_photo(cluster: None, job: Job, tmp_path: Path) -> None:
+def test_an_unexpected_error_costs_one_photo(cluster: None, job: Job, tmp_path: Path) -> None:
     write_plan(tmp_path / "in", tmp_path / "out", "abcd")
     # `telea` is missing: a KeyError
     broken = replace(job, engine_hashes={"auto": identity.engine_hash("ns")})
@@ -91,8 +91,8 @@ def test_after_its_time_nothing_is_begun_and_what_is_decided_stays(
 
 def test_a_broken_world_is_raised_as_itself(cluster: None, job: Job, tmp_path: Path) -> None:
     write_plan(tmp_path / "in", tmp_path / "out", "ab")
-    gone = Weights("vae", "somewhere/else", "", "", "digest")
-    world = replace(SELECTION, models=Models(vae=str(tmp_path / "gone")), weights={"vae": gone})
+    missing = Weights("vae", "somewhere/else", "", "", "digest")
+    world = replace(SELECTION, models=Models(vae=str(tmp_path / "gone")), weights={"vae": missing})
     with pytest.raises(EngineError, match=r"models\.vae.*no such directory"):
         list(flow.outcomes(job, "plans/run.parquet", ["x_box"], world, POOL))
 
@@ -114,7 +114,7 @@ def test_ray_data_knows_the_settings_that_it_is_given(cluster: None, job: Job, t
 
     assert RateBasedClusterAutoscaler.AUTOSCALING_REQUEST_EXPIRE_TIME_S == 20
     assert RateBasedClusterAutoscaler.DEFAULT_CLUSTER_SCALING_UP_MAX_RESOURCE_DELTA.gpu == 0
-    names = [one["ActorClassName"] for one in ray._private.state.actors().values()]
+    names = [actor["ActorClassName"] for actor in ray._private.state.actors().values()]
     assert 0 < sum("FooterReader" in name for name in names) < 8, "one for each run, of some 32 by itself"
 
 
@@ -131,10 +131,10 @@ def test_a_block_is_unpacked_while_another_is_painted_and_only_one_is(
     tracker = flow.open_crash_tracker(60)
     prepared = flow.prepare_block(pq.read_table(tmp_path / "out/plans/run.parquet"), job, tracker)
     painter, unpacked, at_work = flow.Painter(SELECTION, tracker), Semaphore(0), Lock()
-    real_paint, real_unpack = flow.paint, flow._on_their_way
+    real_paint, real_split = flow.paint, flow._split_by_end
 
-    def on_their_way(rows: pa.Table) -> Any:
-        found = real_unpack(rows)
+    def split_by_end(rows: pa.Table) -> Any:
+        found = real_split(rows)
         unpacked.release()
         return found
 
@@ -147,7 +147,7 @@ def test_a_block_is_unpacked_while_another_is_painted_and_only_one_is(
         finally:
             at_work.release()
 
-    monkeypatch.setattr(flow, "_on_their_way", on_their_way)
+    monkeypatch.setattr(flow, "_split_by_end", split_by_end)
     monkeypatch.setattr(flow, "paint", alone)
     with ThreadPoolExecutor(2) as threads:
         blocks = list(threads.map(painter, (prepared.slice(0, 2), prepared.slice(2, 2))))

@@ -88,7 +88,7 @@ def test_what_goes_wrong_tells_in_its_turn(store: type[Watched]) -> None:
 
 
 def test_a_large_input_waits_for_its_turn(store: type[Watched], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LIMIT", 4)
+    monkeypatch.setattr(module, "MAX_BYTES", 4)
     with Prefetcher([photo(store, "a.jpg")], ANYWHERE) as prefetcher:
         settled(store, 1)
         assert read(prefetcher, store, "a.jpg") == b"a.jpg"

@@ -1,4 +1,4 @@
-"""Album: the worst photos' pictures are kept, and never more than there is room for."""
+"""Thumbnail store: the thumbnails of the worst photos are kept, and never more than there is room for."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_worst_seams_are_kept_whatever_their_order() -> None:
         assert album.pictures(worst)["before"] == f"before {worst}".encode()
 
 
-def test_the_folder_holds_what_is_kept_and_goes_with_the_album() -> None:
+def test_the_folder_holds_what_is_kept_and_is_removed_at_the_end() -> None:
     with ThumbnailStore(pictured=5, failed=3) as album:
         folder = Path(album._folder.name)
         for start in range(0, 300, 50):
@@ -93,7 +93,7 @@ def test_rows_that_wait_keep_no_pictures_in_memory() -> None:
         assert alive() is None and rows.num_rows == 1
 
 
-def test_a_closed_album_keeps_no_more() -> None:
+def test_a_closed_store_keeps_nothing_new() -> None:
     with ThumbnailStore() as album:
         fed(album, [outcome(1)])
         album.close()
@@ -104,7 +104,7 @@ def test_a_closed_album_keeps_no_more() -> None:
 def test_a_disk_that_fails_costs_pictures_and_no_row(caplog: pytest.LogCaptureFixture) -> None:
     with ThumbnailStore() as album:
         fed(album, [outcome(1)])
-        album._folder.cleanup()  # as a tidy temporary folder does behind our back
+        album._folder.cleanup()  # as a cleaner of temporary folders does
         assert fed(album, [outcome(2), outcome(3)]) == 2
         assert not album.pictures(outcome(3).item_id)
     assert "report" in caplog.text

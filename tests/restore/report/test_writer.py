@@ -1,4 +1,4 @@
-"""Report: what is written for a run, and that nothing of it can be more than data."""
+"""Report: the files that are written for a run or an archive, and that they hold data and no code."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_a_new_report_on_the_archive_replaces_the_old_one_whole(store: OutStore)
     assert len(store.names(f"reports/{RUN}/thumbs")) == 9, "the reports of runs stay"
 
 
-def test_a_bucket_is_told_what_the_files_are(s3: Any) -> None:
+def test_a_bucket_knows_the_media_type_of_each_file(s3: Any) -> None:
     bucket = s3.fresh_bucket()
     store = OutStore.open(f"s3://{bucket}/out")
     reported(store, [pictured(outcome(1), 1)])

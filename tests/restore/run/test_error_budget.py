@@ -1,20 +1,20 @@
-"""Budget: which runs of failures stop a run, and which are borne."""
+"""Error budget: which failures stop a run, and which do not."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from restore.run.error_budget import Budget
+from restore.run.error_budget import ErrorBudget
 
-WELL = [None]
-SPOILT, GONE = ["image_unreadable"], ["image_not_found"]
+FINE = [None]
+SPOILT, MISSING = ["image_unreadable"], ["image_not_found"]
 CRASHED, OFFLINE = ["worker_crashed"], ["storage_unavailable"]
 
 
 def stops_at(codes: list[str | None], max_failed: float = 0.2) -> tuple[int, str, str | None] | None:
     """Rows seen when the budget was spent, why, and what is not recorded; None when it never was."""
-    budget = Budget(max_failed)
+    budget = ErrorBudget(max_failed)
     for number, code in enumerate(codes, 1):
         budget.add([code])
         if spent := budget.spent():
@@ -27,13 +27,13 @@ def stops_at(codes: list[str | None], max_failed: float = 0.2) -> tuple[int, str
     [
         (SPOILT * 30, 20, "the first 20 photos all failed", "image_unreadable"),
         (OFFLINE * 30, 20, "the first 20 photos all failed", "storage_unavailable"),
-        (WELL * 100_000 + OFFLINE * 300, 100_020, "20 photos in a row", "storage_unavailable"),
-        (WELL * 100_000 + ["non_finite_output"] * 300, 100_020, "20 photos in a row", "non_finite_output"),
-        (WELL * 100_000 + GONE * 300, 100_180, "180 of the last 200 photos failed", None),
-        (WELL * 100_000 + CRASHED * 300, 100_180, "180 of the last 200 photos failed", None),
-        (WELL * 100_000 + (OFFLINE * 19 + WELL) * 15, 100_189, "180 of the last 200", "storage_unavailable"),
-        ((SPOILT + WELL * 3) * 30, 50, "13 of 50 photos failed", None),
-        ((SPOILT + GONE) * 30, 50, "50 of 50 photos failed", None),
+        (FINE * 100_000 + OFFLINE * 300, 100_020, "20 photos in a row", "storage_unavailable"),
+        (FINE * 100_000 + ["non_finite_output"] * 300, 100_020, "20 photos in a row", "non_finite_output"),
+        (FINE * 100_000 + MISSING * 300, 100_180, "180 of the last 200 photos failed", None),
+        (FINE * 100_000 + CRASHED * 300, 100_180, "180 of the last 200 photos failed", None),
+        (FINE * 100_000 + (OFFLINE * 19 + FINE) * 15, 100_189, "180 of the last 200", "storage_unavailable"),
+        ((SPOILT + FINE * 3) * 30, 50, "13 of 50 photos failed", None),
+        ((SPOILT + MISSING) * 30, 50, "50 of 50 photos failed", None),
     ],
 )
 def test_a_run_stops(codes: list[str | None], rows: int, words: str, unrecorded: str | None) -> None:
@@ -45,27 +45,27 @@ def test_a_run_stops(codes: list[str | None], rows: int, words: str, unrecorded:
 @pytest.mark.parametrize(
     "codes",
     [
-        WELL + SPOILT * 10 + WELL * 90,
-        WELL * 10_000 + SPOILT * 170 + WELL * 1000,
-        WELL * 1000 + CRASHED * 50,
-        WELL * 1000 + OFFLINE * 19 + WELL * 1000 + OFFLINE * 19,
-        WELL * 200 + (SPOILT + GONE) * 20,
-        WELL * 4 + (SPOILT + WELL * 4) * 500,
+        FINE + SPOILT * 10 + FINE * 90,
+        FINE * 10_000 + SPOILT * 170 + FINE * 1000,
+        FINE * 1000 + CRASHED * 50,
+        FINE * 1000 + OFFLINE * 19 + FINE * 1000 + OFFLINE * 19,
+        FINE * 200 + (SPOILT + MISSING) * 20,
+        FINE * 4 + (SPOILT + FINE * 4) * 500,
     ],
 )
 def test_a_run_goes_on(codes: list[str | None]) -> None:
     assert stops_at(codes) is None
 
 
-def test_five_bad_scans_in_a_hundred_are_borne_however_they_fall() -> None:
+def test_five_bad_scans_in_a_hundred_stop_no_run() -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         codes = [str(rng.choice([*SPOILT, *OFFLINE])) if rng.random() < 0.05 else None for _ in range(5000)]
         assert stops_at(codes) is None
 
 
-def test_who_bears_all_failures_is_stopped_by_the_first_alone() -> None:
-    assert stops_at(WELL * 10 + OFFLINE * 1000, max_failed=1) is None
+def test_a_run_that_may_fail_whole_is_stopped_by_the_first_rule_alone() -> None:
+    assert stops_at(FINE * 10 + OFFLINE * 1000, max_failed=1) is None
     assert stops_at(OFFLINE * 1000, max_failed=1) is not None
 
 
@@ -73,25 +73,25 @@ def test_who_bears_all_failures_is_stopped_by_the_first_alone() -> None:
     ("codes", "doubtful"),
     [
         ([], 0),
-        (WELL, 0),
+        (FINE, 0),
         (SPOILT * 5, 5),
-        (SPOILT * 5 + WELL, 0),
+        (SPOILT * 5 + FINE, 0),
         (SPOILT + OFFLINE * 2, 2),
-        (WELL + SPOILT * 5, 0),
-        (WELL + OFFLINE * 5, 5),
-        (WELL + OFFLINE * 5 + SPOILT, 0),
+        (FINE + SPOILT * 5, 0),
+        (FINE + OFFLINE * 5, 5),
+        (FINE + OFFLINE * 5 + SPOILT, 0),
     ],
 )
 def test_the_newest_rows_may_be_doubtful(codes: list[str | None], doubtful: int) -> None:
-    budget = Budget(0.2)
+    budget = ErrorBudget(0.2)
     budget.add(codes)
     assert budget.doubtful == doubtful
 
 
 def test_rows_count_alike_in_blocks_and_one_by_one() -> None:
-    budget = Budget(0.2)
+    budget = ErrorBudget(0.2)
     for _ in range(5):
-        budget.add(WELL * 1000 + OFFLINE * 4)
+        budget.add(FINE * 1000 + OFFLINE * 4)
         assert budget.spent() is None
     budget.add(OFFLINE * 16)
     assert budget.spent() is not None

@@ -67,7 +67,7 @@ def test_a_living_holder_elsewhere_is_named(store: OutStore, monkeypatch: pytest
     with pytest.raises(LeaseHeld, match="process 1234 on other-host") as caught:
         leases.acquire(store, beat)
     assert caught.value.exit_code == 5
-    assert clock.now < leases.PATIENCE_SECONDS
+    assert clock.now < leases.TAKEOVER_SECONDS
 
 
 def test_a_silent_holder_elsewhere_is_given_twenty_seconds(
@@ -77,7 +77,7 @@ def test_a_silent_holder_elsewhere_is_given_twenty_seconds(
     clock = Clock(monkeypatch)
     with leases.acquire(store, clock.sleep) as lease:
         assert lease.epoch == 2
-        assert clock.now >= leases.PATIENCE_SECONDS
+        assert clock.now >= leases.TAKEOVER_SECONDS
         assert store.names("lease") == ["000002.json"]
 
 
@@ -86,7 +86,7 @@ def test_a_dead_process_of_this_host_is_replaced_at_once(
 ) -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-    leave(store, replace(leases._ourselves(1), pid=child.pid))
+    leave(store, replace(leases._this_process(1), pid=child.pid))
     clock = Clock(monkeypatch)
     with leases.acquire(store, clock.sleep) as lease:
         assert (lease.epoch, clock.now) == (2, 0.0)
@@ -96,11 +96,11 @@ def test_a_living_process_of_this_host_keeps_its_lease(store: OutStore) -> None:
     script = (
         "import sys, time; from restore.run import lease; from restore.storage import OutStore\n"
         "lease.BEAT_SECONDS = 0.2\n"
-        "held = lease.acquire(OutStore.open(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+        "kept = lease.acquire(OutStore.open(sys.argv[1])); print('acquired', flush=True); time.sleep(60)"
     )
     other = subprocess.Popen([sys.executable, "-c", script, store.root], stdout=subprocess.PIPE)
     try:
-        assert other.stdout is not None and other.stdout.readline() == b"held\n"
+        assert other.stdout is not None and other.stdout.readline() == b"acquired\n"
         with pytest.raises(LeaseHeld, match=f"process {other.pid} on"):
             leases.acquire(store)
     finally:

@@ -136,7 +136,7 @@ def test_a_broken_world_under_way_leaves_no_rows_of_it(ledger: Ledger, store: Ou
     clock.now += 100
     ledger.tick()
     assert len(ledger.parts) == 1
-    words = "20 photos in a row .*storage_unavailable.*the last said: storage_unavailable: p120"
+    words = "20 photos in a row .*storage_unavailable.*the last error: storage_unavailable: p120"
     with pytest.raises(BudgetSpent, match=words):
         ledger.add(rows(1, "storage_unavailable", start=120))
     ledger.close()
@@ -167,7 +167,7 @@ def test_a_run_that_ends_in_doubt_records_what_it_saw(ledger: Ledger) -> None:
 def test_a_spent_budget_commits_what_is_done(ledger: Ledger) -> None:
     ledger.add(rows(30))
     ledger.add(rows(19, "image_unreadable", start=30))
-    with pytest.raises(BudgetSpent, match=r"20 of 50 .*image_unreadable 20.*--max-failed 0\.2"):
+    with pytest.raises(BudgetSpent, match=r"20 of 50 .*image_unreadable 20.*max_failed=0\.2"):
         ledger.add(rows(1, "image_unreadable", start=49))
     assert ledger.committed == 50
 

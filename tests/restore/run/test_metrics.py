@@ -18,12 +18,13 @@ from restore.outcome import READ_BYTES, Outcome, Seconds, outcomes_table, with_r
 from restore.photo.paint import paint
 from restore.photo.prepare import prepare
 from restore.photo.state import Prepared
-from restore.pipeline.paint_metrics import PaintMeters
+from restore.pipeline.paint_metrics import PaintMetrics
 from restore.recipe import Recipe
 from restore.run import metrics as meters
 from restore.run.lease import Lease, acquire
 from restore.run.ledger import Ledger
-from restore.run.metrics import METRICS, Metric, MetricsRecorder, RunMeters, metered
+from restore.run.metrics import METRICS, Metric, MetricsRecorder, RunMetrics
+from restore.run.metrics import counted as count_photos
 from restore.storage import OutStore
 from tests.support.archives import make_archive, read_manifest_rows
 from tests.support.heads import wait_for
@@ -83,10 +84,10 @@ def test_rows_are_counted_and_go_on_as_they_were(counted: Counted) -> None:
         failure(3, read_bytes=50, seconds=Seconds(fetch=0.5)),
     ]
     plain = with_thumbs(outcomes_table(some, ["x_title"]), some)
-    [went] = metered([with_read_bytes(plain, some)], MetricsRecorder(counted.instrument))
+    [went] = count_photos([with_read_bytes(plain, some)], MetricsRecorder(counted.instrument))
     assert went.equals(plain)
     assert counted.observed["stage_seconds", "fetch"] == [0.01, 0.01, 0.5]
-    assert counted.observed["stage_seconds", "paint"] == [0.02, 0.02], "the third did not come so far"
+    assert counted.observed["stage_seconds", "paint"] == [0.02, 0.02], "the third did not reach painting"
     assert counted.values == {
         ("engine_steps_total", "micro_batch"): 1,  # a photo, however often it was halved
         ("engine_steps_total", "vae_tiling"): 1,
@@ -96,20 +97,20 @@ def test_rows_are_counted_and_go_on_as_they_were(counted: Counted) -> None:
     }
 
 
-def test_the_ladder_is_that_of_the_engines() -> None:
+def test_the_fallback_steps_are_those_of_the_engines() -> None:
     folder = Path(engines.__file__).parent
     words = "".join((folder / name).read_text() for name in ("diffusion/memory.py", "diffusion/engine.py"))
-    assert all(step in words for step in meters.LADDER if step != "other")
+    assert all(step in words for step in meters.FALLBACK_STEPS if step != "other")
 
 
-def test_a_run_is_told_as_it_is(counted: Counted, tmp_path: Path) -> None:
+def test_a_run_is_reported_as_it_is(counted: Counted, tmp_path: Path) -> None:
     store = OutStore.open(str(tmp_path))
     with acquire(store) as lease:
         ledger = Ledger(store, lease, "run", ["x_title"], max_failed=1)
         ledger.add(outcomes_table([outcome(0)], ["x_title"]))
         ledger.commit()  # a reused row, before painting
         times = iter([100.0, 150.0])
-        with RunMeters(
+        with RunMetrics(
             MetricsRecorder(counted.instrument), ledger, lease, 9, clock=lambda: next(times)
         ) as telling:
             values = counted.values
@@ -117,7 +118,7 @@ def test_a_run_is_told_as_it_is(counted: Counted, tmp_path: Path) -> None:
             assert values["photos_total", "restored", ""] == 1 and values["photos_left",] == 8
             assert values["photos_total", "failed", "timed_out"] == values["engine_steps_total", "other"] == 0
             ledger.add(outcomes_table([outcome(1), failure(2)], ["x_title"]))
-            telling.tell()
+            telling.report()
             assert values["photos_left",] == 6 and values["committed_rows_total",] == 1
             ledger.commit()
         assert values["committed_rows_total",] == 3, "the last part, which came at the end"
@@ -135,7 +136,7 @@ def test_a_run_is_told_while_its_driver_hangs(
     store = OutStore.open(str(tmp_path))
     with (
         acquire(store) as lease,
-        RunMeters(MetricsRecorder(counted.instrument), ledger_of(store, lease), lease, 9),
+        RunMetrics(MetricsRecorder(counted.instrument), ledger_of(store, lease), lease, 9),
     ):
         counted.values.clear()
         wait_for(lambda: ("photos_left",) in counted.values)
@@ -147,24 +148,24 @@ def ledger_of(store: OutStore, lease: Lease) -> Ledger:
 
 def test_an_actor_is_busy_while_it_paints_and_not_while_it_waits(counted: Counted) -> None:
     now = 0.0
-    actor = PaintMeters(MetricsRecorder(counted.instrument), "cuda", ["sdxl"], clock=lambda: now)
+    actor = PaintMetrics(MetricsRecorder(counted.instrument), "cuda", ["sdxl"], clock=lambda: now)
     busy, there = ("paint_busy_seconds_total", "cuda"), ("paint_actor_seconds_total", "cuda")
     assert counted.values[busy] == counted.values[there] == 0, "both series are there before any photo"
     assert counted.values["windows_painted_total", "sdxl"] == 0
     now = 4.0  # waits
     with actor.painting():
         now = 10.0
-        actor.tell()
+        actor.report()
         assert (counted.values[busy], counted.values[there]) == (6, 10), "in the midst of a long call"
         now = 12.0
     now = 20.0  # waits again
-    actor.tell()
+    actor.report()
     assert (counted.values[busy], counted.values[there]) == (8, 20)
     with pytest.raises(RuntimeError), actor.painting():
         now = 21.0
         raise RuntimeError("a photo's fault")
     now = 30.0
-    actor.tell()
+    actor.report()
     assert (counted.values[busy], counted.values[there]) == (9, 30), "a fault ends it too"
 
 
@@ -181,7 +182,7 @@ def test_windows_and_tflop_are_those_that_came_out(counted: Counted, tmp_path: P
     sdxl, ns, failing = (one for one in prepared if isinstance(one, Prepared))
     results = paint([sdxl, ns, failing], {"sdxl": Copies(failing.tasks), "ns": Copies(())}, 1)
     assert isinstance(results[2], Outcome)
-    PaintMeters(MetricsRecorder(counted.instrument), "cpu", ["ns", "sdxl"]).painted(
+    PaintMetrics(MetricsRecorder(counted.instrument), "cpu", ["ns", "sdxl"]).painted(
         [sdxl, ns, failing], results
     )
     values, windows = counted.values, len(sdxl.tasks)
@@ -217,11 +218,11 @@ def test_a_metric_that_fails_is_said_once_and_costs_nothing(
     table = with_read_bytes(outcomes_table(some, ["x_title"]), some)
     broken = MetricsRecorder(fails)
     with caplog.at_level(logging.WARNING, logger="restore.run.metrics"):
-        went = list(metered([table, table], broken))
-        with PaintMeters(broken, "cpu", ["ns"]).painting():
+        went = list(count_photos([table, table], broken))
+        with PaintMetrics(broken, "cpu", ["ns"]).painting():
             went.append(table)
         store = OutStore.open(str(tmp_path))
-        with acquire(store) as lease, RunMeters(broken, ledger_of(store, lease), lease, 2):
+        with acquire(store) as lease, RunMetrics(broken, ledger_of(store, lease), lease, 2):
             went.append(table)
     assert len(went) == 4 and READ_BYTES not in went[0].schema.names
     assert len(caplog.records) == 1 and "no agent" in caplog.text
