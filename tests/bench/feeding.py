@@ -2,9 +2,9 @@
 
 The accelerator is simulated: an engine that holds its device, sleeping, for a set time per window and
 takes no CPU. The store is a real S3 server (moto) of this machine behind a proxy that makes every request
-wait. The job is the real one: `python -m jobs.restore_archive --profile gpu` on a Ray of this machine that is
-told of two GPUs; only the diffusion engine is replaced in its workers, and the checkpoints are tiny. All of
-it, the store's server too, runs on two cores. Ray is told of two more, for the actors, which sleep here.
+wait. The job is the real one: `python -m jobs.restore_archive --profile gpu` on a Ray of this machine that
+believes in two GPUs; only the diffusion engine is replaced in its workers, and the checkpoints are tiny.
+All of it, with the store's server, runs on two cores. Ray counts two more for the actors, which sleep.
 
     python -m tests.bench feeding
 """
@@ -50,7 +50,7 @@ PHOTO_SECONDS = 0.5  # that a photo holds a device, on average
 @dataclass(frozen=True)
 class Figures:
     """Attributes:
-    busy: the part of the time from the first paint to the last in which the devices were held.
+    busy: the part of the time from the first paint to the last in which the devices were busy.
     rate: photos a second in that time.
     cpu: seconds of user and system time per photo, of the job with Ray and all its workers.
     """
@@ -64,9 +64,9 @@ class Figures:
 
 
 def figures(spans: Path, cpu: float) -> Figures:
-    held = [tuple(map(float, line.split())) for file in spans.iterdir() for line in file.open()]
-    span = max(end for _, end in held) - min(began for began, _ in held)
-    busy = sum(end - began for began, end in held)
+    spans_of_work = [tuple(map(float, line.split())) for file in spans.iterdir() for line in file.open()]
+    span = max(end for _, end in spans_of_work) - min(began for began, _ in spans_of_work)
+    busy = sum(end - began for began, end in spans_of_work)
     return Figures(busy / span / DEVICES, PHOTOS / span, cpu / PHOTOS)
 
 

@@ -142,5 +142,5 @@ def test_a_prometheus_beside_the_head_reads_rays_own_list() -> None:
 
 def test_the_readme_explains_every_metric() -> None:
     rows = re.findall(r"^\| `(silverprint_\w+)`(.*?) \| \w.* \|$", README, re.MULTILINE)
-    told = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
-    assert told == {metric.name: set(metric.labels) for metric in METRICS}
+    documented = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
+    assert documented == {metric.name: set(metric.labels) for metric in METRICS}

@@ -23,7 +23,7 @@ from restore.errors import DeviceLost
 from restore.pipeline import flow
 from tests.support.plans import SELECTION, make_job, write_plan
 
-SECONDS = 15.0  # a slow machine must not time out a photo that is well
+SECONDS = 15.0  # a slow machine must not time out a sound photo
 
 
 def exited() -> None:
@@ -43,7 +43,7 @@ def hung() -> None:
 
 
 def lost() -> None:
-    raise DeviceLost("the device is gone")
+    raise DeviceLost("the device is lost")
 
 
 FATES: dict[str, Callable[[], None]] = {one.__name__: one for one in (exited, segfault, killed, hung, lost)}
@@ -73,12 +73,12 @@ def obedient(step: str, real: Callable[..., Any]) -> Callable[..., Any]:
 @pytest.fixture
 def poisoned(tmp_path: Path) -> Iterator[Path]:
     """A Ray whose workers are poisoned; the file in which they tell of it."""
-    told = tmp_path / "told"
-    told.touch()
-    variables = {"POISON_LOG": str(told), "PYTHONPATH": str(Path(__file__).parents[2])}
+    log = tmp_path / "log"
+    log.touch()
+    variables = {"POISON_LOG": str(log), "PYTHONPATH": str(Path(__file__).parents[2])}
     environment = {"env_vars": variables, "worker_process_setup_hook": poison}
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=environment)
-    yield told
+    yield log
     ray.shutdown()
 
 
@@ -97,13 +97,13 @@ def test_photos_that_kill_or_hang_their_workers_cost_nothing_but_themselves(
         "killed-in-finish": "worker_crashed",
         "hung-in-finish": "timed_out",
     }
-    well = [f"well {number}" for number in range(16)]
-    ids = [name for pair in zip(well[::2], well[1::2], expected, strict=True) for name in pair]
+    sound = [f"sound {number}" for number in range(16)]
+    ids = [name for pair in zip(sound[::2], sound[1::2], expected, strict=True) for name in pair]
     plan = write_plan(tmp_path / "in", tmp_path / "out", ids)
     pool = flow.Pool(actors=1, cpus=0, gpus=0, photos_per_block=4, photo_seconds=SECONDS)
     stream = flow.outcomes(make_job(tmp_path), plan, ["x_box"], SELECTION, pool)
     rows = pa.concat_tables(stream).to_pylist()
     assert sorted(row["item_id"] for row in rows) == sorted(ids), "each exactly once"
     assert {row["item_id"]: row["error_code"] for row in rows if row["error_code"]} == expected
-    assert {row["item_id"] for row in rows if row["status"] == "restored"} == set(well)
-    assert Counter(poisoned.read_text().split("\n")[:-1]) == dict.fromkeys(expected, 2), "twice and no more"
+    assert {row["item_id"] for row in rows if row["status"] == "restored"} == set(sound)
+    assert Counter(poisoned.read_text().split("\n")[:-1]) == dict.fromkeys(expected, 2), "exactly twice"

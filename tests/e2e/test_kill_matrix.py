@@ -83,7 +83,7 @@ class Killer:
         assert self.job.returncode == 0, stderr
 
     def start(self) -> None:
-        """A driver, and with it a roster that knows of no deaths."""
+        """A driver, and with it a crash tracker that knows of no deaths."""
         self.hit.clear()
         self.blocks = {}
         self.drivers = len(OutStore.open(self.out).names("plans"))
@@ -129,8 +129,8 @@ class Killer:
     def kill_one(self, kind: str, steps: tuple[str, ...]) -> None:
         """A worker that was last seen at one of the steps, with blocks that none was killed at yet.
 
-        Their photos are run alone now, also those that had not had their turn, and the roster would take
-        one that dies again for the killer.
+        Their photos run alone now, also those that had waited for their turn. The crash tracker would take
+        one whose worker dies again for the killer.
         """
         self.wait(lambda: self.victims(steps))
         victim, blocks = self.chance.choice(sorted(self.victims(steps).items()))

@@ -56,7 +56,7 @@ def start(nodes: Nodes, manifest: str, out: str, watch: Watch, *more: str) -> su
 
 
 def ended(job: subprocess.Popen[str]) -> str:
-    """What the job printed, once it has ended well."""
+    """The output of the job, after it has succeeded."""
     stdout, stderr = job.communicate(timeout=500)
     assert job.returncode == 0, stdout + stderr
     return stdout

@@ -99,9 +99,9 @@ def test_dashboard_and_alerts_name_what_is_exported(run: tuple[Scrape, Path]) ->
 def test_photos_rows_and_stages_are_those_of_the_rows(run: tuple[Scrape, Path]) -> None:
     seen, committed = run[0], rows(run[1])
     photos = seen.by("ray_silverprint_photos_total", "status", "code")
-    told = Counter((row["status"], row["error_code"] or "") for row in committed)
-    assert {series: count for series, count in photos.items() if count} == told
-    assert told[("failed", "image_not_found")] == told[("failed", "mask_unreadable")] == 1
+    expected = Counter((row["status"], row["error_code"] or "") for row in committed)
+    assert {series: count for series, count in photos.items() if count} == expected
+    assert expected[("failed", "image_not_found")] == expected[("failed", "mask_unreadable")] == 1
     assert photos[("failed", "out_of_memory")] == photos[("copied", "")] == 0, "a series begins at 0"
     assert seen.one("ray_silverprint_committed_rows_total") == len(committed) == PHOTOS
     counts = seen.by("ray_silverprint_stage_seconds_count", "stage")
@@ -129,12 +129,12 @@ def test_work_is_that_of_the_rows(run: tuple[Scrape, Path]) -> None:
 
 
 def test_the_run_is_seen_while_it_is_on_and_only_then(head: Head, run: tuple[Scrape, Path]) -> None:
-    seen, told = run[0], record(run[1])
+    seen, saved = run[0], record(run[1])
     gauges = {f"ray_{metric.name}": metric for metric in METRICS if metric.kind == "gauge"}
     assert seen.one("ray_silverprint_photos_planned") == PHOTOS
     assert seen.one("ray_silverprint_photos_left") == 0
-    assert seen.one("ray_silverprint_lease_epoch") == told["epoch"]
-    began, ended = (datetime.fromisoformat(told[name]).timestamp() for name in ("started_at", "ended_at"))
+    assert seen.one("ray_silverprint_lease_epoch") == saved["epoch"]
+    began, ended = (datetime.fromisoformat(saved[name]).timestamp() for name in ("started_at", "ended_at"))
     since = seen.one("ray_silverprint_lease_since_timestamp_seconds")
     assert began - 60 < since <= began, "taken before the run began, in whole seconds"
     assert began < seen.one("ray_silverprint_last_commit_timestamp_seconds") < ended

@@ -11,13 +11,16 @@ from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from restore.outcome import Figures
+from restore.report.writer import write_archive_report
 from restore.storage import OutStore
 from tests.support.browser import browser as running_browser
-from tests.support.runs import failure, outcome, pictured, reported
+from tests.support.runs import NEXT_RUN, STARTED, failure, outcome, pictured, reported
 
 HACK = "<img src=x onerror=\"window.hacked='id'\">"
 STRANGE = f"{HACK}/é 100%25 #1 & ?"
@@ -129,6 +132,54 @@ def test_it_opens_from_a_bucket(page: Page, s3: Any) -> None:
     expect(page.locator(".card")).to_have_count(2)
     expect(page.locator(".card img")).to_have_js_property("complete", True)
     assert page.locator("body").evaluate("b => getComputedStyle(b).maxWidth") == "1320px", "styled"
+
+
+def test_reused_photos_are_named_and_show_their_former_thumbnails(page: Page, tmp_path: Path) -> None:
+    store = OutStore.open(str(tmp_path / "out"))
+    reported(store, [pictured(outcome(1), 1), pictured(outcome(2), 2)])
+    again = [
+        outcome(n, run_id=NEXT_RUN, reason="reused", reused_from=f"000001-00000-{n - 1:06d}") for n in (1, 2)
+    ]
+    path = reported(store, [*again, pictured(outcome(3), 3)], run_id=NEXT_RUN)
+    page.goto((tmp_path / "out" / path).as_uri())
+    totals = page.locator("#totals div").all_inner_texts()
+    assert totals[:4] == [
+        "photos\n3",
+        "restored\n1",
+        "copied\n0\nnothing to repair",
+        "reused\n2\npictures of earlier runs",
+    ]
+    page.get_by_label("Status").select_option("reused")
+    assert cards(page) == [outcome(2).item_id, outcome(1).item_id]
+    assert page.locator(".card .note").all_inner_texts() == ["reused · seam 0.52", "reused · seam 0.51"]
+    expect(page.locator(".card img")).to_have_count(2)
+    loaded = "image => image.decode().then(() => image.naturalWidth)"
+    assert all(image.evaluate(loaded) > 0 for image in page.locator(".card img").all())
+    page.locator(".card").first.click()
+    expect(page.locator("#photo-title .status")).to_have_text("reused")
+    expect(page.locator("#compare")).to_be_visible()
+
+
+def test_the_archives_page_shows_what_is_there_now(page: Page, tmp_path: Path) -> None:
+    store = OutStore.open(str(tmp_path / "out"))
+    reported(store, [pictured(outcome(1, output_bytes=1_500_000), 1), failure(2), outcome(3)])
+    reported(store, [pictured(outcome(3), 3), failure(1)], run_id=NEXT_RUN)
+    rows = ds.dataset(tmp_path / "out/metadata", format="parquet").to_table()
+    newest = rows.filter(~(pc.field("row_id") == "000001-00000-000002"))
+    page.goto((tmp_path / "out" / write_archive_report(store, [newest], STARTED)).as_uri())
+    expect(page.locator("h1")).to_have_text("The archive as it is now")
+    assert page.locator("#totals div").all_inner_texts() == [
+        "photos\n3",
+        "restored\n2\ncurrent pictures",
+        "copied\n0\nnothing to repair",
+        "failed\n2\n1 still show an earlier picture",
+        "size\n1.5 MB\ncurrent pictures",
+    ]
+    assert cards(page) == [failure(2).item_id, failure(1).item_id, outcome(3).item_id]
+    expect(page.locator("#count")).to_have_text("3 photos")
+    expect(page.locator(".card img")).to_have_count(1)
+    expect(page.locator("#course canvas")).to_have_count(0)
+    expect(page.locator("details.settings")).to_be_hidden()
 
 
 def test_the_worst_come_first_and_filters_filter(page: Page, address: str) -> None:

@@ -21,6 +21,7 @@ from restore.storage import OutStore
 from tests.support.archives import damage, damaged, photograph
 
 RUN = "20260101T000000Z-000001"
+NEXT_RUN = "20260102T000000Z-000002"
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 
 

@@ -1,4 +1,4 @@
-"""Workers that write down what they begin, and may be held up: how tests see into the nodes of a cluster."""
+"""Workers that record what they begin and can be made to wait, so that tests see into a cluster's nodes."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Watch:
         log: the file that they write to.
         seconds: painting a photo takes so much longer, as on a GPU, until the file `log` + ".hurry" exists.
         cpu_seconds: the same for preparing and finishing it.
-        before_prepare: no photo is prepared before so many actors have loaded.
-        before_paint: (painted, loaded): after so many photos none is painted before so many have loaded.
+        before_prepare: actors that must have loaded before a photo is prepared.
+        before_paint: (painted, loaded): after `painted` photos, the next waits for `loaded` loaded actors.
     """
 
     log: str
@@ -79,8 +79,8 @@ def watched() -> None:
     from restore import engines
     from restore.pipeline import flow
 
-    told = json.loads(os.environ[ENV])
-    watch = Watch(**{**told, "before_paint": tuple(told["before_paint"])})
+    values = json.loads(os.environ[ENV])
+    watch = Watch(**{**values, "before_paint": tuple(values["before_paint"])})
     for step, name in (("prepare", "prepare"), ("paint", "paint"), ("finish", "compose")):
         setattr(flow, name, _written(watch, step, getattr(flow, name)))
     build = engines.build

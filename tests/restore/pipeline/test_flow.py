@@ -92,7 +92,7 @@ def test_after_its_time_nothing_is_begun_and_what_is_decided_stays(
 def test_a_broken_world_is_raised_as_itself(cluster: None, job: Job, tmp_path: Path) -> None:
     write_plan(tmp_path / "in", tmp_path / "out", "ab")
     missing = Weights("vae", "somewhere/else", "", "", "digest")
-    world = replace(SELECTION, models=Models(vae=str(tmp_path / "gone")), weights={"vae": missing})
+    world = replace(SELECTION, models=Models(vae=str(tmp_path / "missing")), weights={"vae": missing})
     with pytest.raises(EngineError, match=r"models\.vae.*no such directory"):
         list(flow.outcomes(job, "plans/run.parquet", ["x_box"], world, POOL))
 

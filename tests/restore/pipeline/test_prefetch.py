@@ -56,7 +56,7 @@ def read(prefetcher: Prefetcher, store: type[Watched], name: str, **more: Any) -
 
 
 def settled(store: type[Watched], requests: int) -> None:
-    """Return once so many requests have come, and no more come."""
+    """Return when this number of requests has arrived, and no further one arrives."""
     deadline = time.monotonic() + 60
     while len(store.seen) < requests and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -79,8 +79,8 @@ def test_what_goes_wrong_tells_in_its_turn(store: type[Watched]) -> None:
     with Prefetcher([photo(store, "a.jpg")], ANYWHERE) as prefetcher:
         settled(store, 1)
         assert read(prefetcher, store, "a.jpg") == b"a.jpg", "tried again"
-    with Prefetcher([photo(store, "gone.jpg")], ANYWHERE) as prefetcher, pytest.raises(ItemError) as error:
-        read(prefetcher, store, "gone.jpg")
+    with Prefetcher([photo(store, "missing.jpg")], ANYWHERE) as prefetcher, pytest.raises(ItemError) as error:
+        read(prefetcher, store, "missing.jpg")
     assert error.value.code is MISSING
     with Prefetcher([photo(store, "a.jpg")], ANYWHERE) as prefetcher, pytest.raises(ItemError) as error:
         read(prefetcher, store, "a.jpg", max_bytes=2)

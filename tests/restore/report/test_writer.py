@@ -15,7 +15,7 @@ from restore.report import writer
 from restore.report.thumbnail_store import ThumbnailStore
 from restore.report.writer import write_archive_report, write_report
 from restore.storage import OutStore
-from tests.support.runs import RUN, STARTED, committed, failure, outcome, pictured, reported
+from tests.support.runs import NEXT_RUN, RUN, STARTED, committed, failure, outcome, pictured, reported
 
 
 @pytest.fixture
@@ -128,7 +128,6 @@ def test_a_picture_that_was_lost_leaves_no_page(store: OutStore) -> None:
     assert "index.html" not in store.names(f"reports/{RUN}"), "the entry comes last"
 
 
-NEXT_RUN = "20260102T000000Z-000002"
 FIRST_ROW = "000001-00000-000000"
 
 

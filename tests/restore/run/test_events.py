@@ -41,10 +41,10 @@ def test_every_event_is_one_line_of_the_schema() -> None:
     events.part("metadata/run=x/part-00000.parquet", 2, 2)
     events.stop("stopped by a signal")
     events.end("some_failed", 3, {"restored": 1, "failed": 1}, {"mask_full": 1}, "reports/r/index.html")
-    told = [check_event(line) for line in stream.getvalue().splitlines()]
-    assert list(dict.fromkeys(event["event"] for event in told)) == list(EVENTS)
-    assert {event["run_id"] for event in told} == {RUN}
-    failed = told[3]
+    events = [check_event(line) for line in stream.getvalue().splitlines()]
+    assert list(dict.fromkeys(event["event"] for event in events)) == list(EVENTS)
+    assert {event["run_id"] for event in events} == {RUN}
+    failed = events[3]
     assert (failed["item_id"], failed["code"], failed["message"]) == ("a/1", "mask_full", "two\nlines, ü")
 
 

@@ -1,4 +1,4 @@
-"""Lease: one writer at a time, dead writers are told from slow ones, epochs only grow."""
+"""Lease: one writer at a time, a dead writer is not a slow one, epochs only grow."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_writer_that_was_replaced_stops(store: OutStore) -> None:
             lease.check()
 
 
-def test_a_writer_whose_successor_has_come_and_gone_stops(store: OutStore) -> None:
+def test_a_writer_whose_successor_has_already_ended_stops(store: OutStore) -> None:
     with leases.acquire(store) as lease:
         store.create(f"runs/20260101T000000Z-{lease.epoch + 1:06d}.json", b"{}")
         with pytest.raises(LeaseHeld):

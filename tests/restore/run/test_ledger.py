@@ -112,7 +112,7 @@ def test_twenty_first_failures_alike_stop_the_run_and_are_not_recorded(ledger: L
     ledger.add(rows(19, "storage_denied"))
     clock.now += 100
     ledger.tick()
-    assert not ledger.parts, "held back: they may tell of a broken world"
+    assert not ledger.parts, "they wait: a broken world may have caused them"
     with pytest.raises(BudgetSpent, match="storage_denied") as caught:
         ledger.add(rows(1, "storage_denied", start=19))
     assert caught.value.exit_code == 4
@@ -233,13 +233,13 @@ def test_plan_and_record_are_created_once(store: OutStore, tmp_path: Path) -> No
     assert json.loads(store.read(f"runs/{RUN}.json")) == {"verdict": "complete", "ü": 1}
 
 
-def test_failures_are_told_as_they_come_and_parts_when_they_are_committed(store: OutStore) -> None:
-    told = io.StringIO()
+def test_failures_are_events_at_once_and_parts_when_they_are_committed(store: OutStore) -> None:
+    events = io.StringIO()
     with acquire(store) as lease:
-        ledger = Ledger(store, lease, RUN, ["x_box"], max_failed=0.2, events=Events(RUN, told))
+        ledger = Ledger(store, lease, RUN, ["x_box"], max_failed=0.2, events=Events(RUN, events))
         ledger.add(rows(3))
         ledger.add(rows(1, "mask_full", start=3))
         ledger.commit()
-    failed, committed = (json.loads(line) for line in told.getvalue().splitlines())
+    failed, committed = (json.loads(line) for line in events.getvalue().splitlines())
     assert (failed["event"], failed["item_id"], failed["code"]) == ("failed", "p3", "mask_full")
     assert (committed["path"], committed["rows"], committed["committed"]) == (ledger.parts[0], 4, 4)

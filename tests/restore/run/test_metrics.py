@@ -1,4 +1,4 @@
-"""Meters: what is counted for which photo, run and actor, without Ray."""
+"""Metrics: what is counted for which photo, run and actor, without Ray."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_run_is_reported_as_it_is(counted: Counted, tmp_path: Path) -> None:
         assert values["lease_since_timestamp_seconds",] == lease.since.timestamp()
 
 
-def test_a_run_is_told_while_its_driver_hangs(
+def test_a_run_is_reported_while_its_driver_hangs(
     counted: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(meters, "BEAT_SECONDS", 0.01)

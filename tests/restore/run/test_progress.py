@@ -39,13 +39,13 @@ def test_a_terminal_gets_a_bar() -> None:
     assert "4/4" in stream.getvalue() and "1 failed" in stream.getvalue()
 
 
-def test_machines_are_told_at_the_same_times() -> None:
-    now, told, tally = [0.0], io.StringIO(), Tally()
-    with Progress(100, io.StringIO(), lambda: now[0], Events("r", told)) as progress:
+def test_events_are_written_at_the_same_times() -> None:
+    now, events, tally = [0.0], io.StringIO(), Tally()
+    with Progress(100, io.StringIO(), lambda: now[0], Events("r", events)) as progress:
         for second in range(31):
             now[0] = float(second)
             progress.show(tally)
             tally.status.update({"restored": 1})
-    first, second = (json.loads(line) for line in told.getvalue().splitlines())
+    first, second = (json.loads(line) for line in events.getvalue().splitlines())
     assert (first["attempted"], first["total"], first["photos_per_second"]) == (15, 100, 15 / 14)
     assert (second["attempted"], second["seconds_left"]) == (30, 70 / (30 / 29))
