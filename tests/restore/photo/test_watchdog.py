@@ -1,4 +1,4 @@
-"""Timer: a hung process ends, whatever it hangs in; one in time does not."""
+"""Watchdog: a hung process ends, whatever it hangs in; one in time does not."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def test_a_hung_process_ends_and_tells_where(body: str) -> None:
     assert "Timeout" in stderr and "line 4" in stderr
 
 
-def test_one_in_time_goes_on_without_a_timer() -> None:
+def test_one_in_time_goes_on_without_a_watchdog() -> None:
     assert ended("pass")[0] == 0
 
 
 def test_the_time_can_begin_anew() -> None:
-    assert ended("[(time.sleep(0.5), timer.restart()) for _ in range(4)]")[0] == 0
-    assert ended("timer.restart(); time.sleep(50)")[0] == 1
+    assert ended("[(time.sleep(0.5), watchdog.restart()) for _ in range(4)]")[0] == 0
+    assert ended("watchdog.restart(); time.sleep(50)")[0] == 1
