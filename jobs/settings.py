@@ -1,58 +1,103 @@
-"""What the jobs can be told: one dataclass field, one option of the command line."""
+"""The settings of the jobs: one dataclass field, one option of the command line."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated
 
 from cluster.profiles import PROFILES
-from restore.cli import option
+from restore.cli import option, options
 from restore.engines.cost import RATES
 from restore.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestoreSettings:
-    """Everything that `python -m jobs.restore_archive` can be told."""
+class RunSettings:
+    """What every job that restores photos can be given."""
 
-    manifest: str = option("the photos to restore: Parquet, CSV or JSON Lines", metavar="URI")
-    output: str = option("where the restored archive is kept", metavar="URI")
-    recipe: str | None = option("recipe in TOML", None, metavar="FILE")
-    set: tuple[str, ...] = option("override a recipe setting", (), metavar="NAME=VALUE")
-    profile: str = option("resources to use", "local", choices=tuple(PROFILES))
-    limit: int | None = option("do at most this many of the planned rows", None, metavar="N")
-    batch_size: int | None = option("windows of one engine call", None, metavar="N")
-    retry_failed: bool = option("try again what failed in earlier runs", False)
-    dry_run: bool = option("say what would be done and why, and write nothing", False)
-    gpu: str | None = option("GPUs that a dry run reckons with, as H200 or 8xH200", None, metavar="[Nx]NAME")
-    max_failed: float = option("stop when more than this fraction has failed", 0.2, metavar="FRACTION")
-    copy_unmasked: bool = option("copy photos whose row names no mask", False)
-    allow_root: tuple[str, ...] = option("folder that local inputs may lie in", (), metavar="DIR")
-    allow_http: bool = option("read inputs from http(s) too", False)
-    max_megapixels: float = option("refuse larger pictures", 400.0, metavar="N")
-    photo_timeout: float = option("seconds a photo may take in one step", 600.0, metavar="SECONDS")
-    node_memory: float | None = option("memory of a node for large photos, in GiB", None, metavar="GIB")
-    log: str = option("lines for people, or JSON events on stdout", "text", choices=("text", "json"))
+    output: Annotated[str, option("where the restored archive is kept", "URI", alias="-o")]
+    recipe: Annotated[str | None, option("recipe in TOML", "FILE")] = None
+    set: Annotated[tuple[str, ...], options("override a recipe setting", "NAME=VALUE")] = ()
+    profile: Annotated[str, option("resources to use", choices=tuple(PROFILES))] = "local"
+    batch_size: Annotated[int | None, option("windows per engine call", "N")] = None
+    retry_failed: Annotated[bool, option("try again what failed in earlier runs")] = False
+    dry_run: Annotated[bool, option("print what would be done and why; write nothing")] = False
+    gpu: Annotated[str | None, option("GPUs that a dry run assumes: H200, or 8xH200", "[Nx]NAME")] = None
+    max_failed: Annotated[float, option("stop when more than this fraction has failed", "FRACTION")] = 0.2
+    copy_unmasked: Annotated[bool, option("copy photos that have no mask")] = False
+    allow_root: Annotated[tuple[str, ...], options("folder that local inputs may lie in", "DIR")] = ()
+    allow_http: Annotated[bool, option("read inputs from http(s) too")] = False
+    max_megapixels: Annotated[float, option("refuse larger pictures", "N")] = 400.0
+    photo_timeout: Annotated[float, option("seconds a photo may take in one step", "SECONDS")] = 600.0
+    node_memory: Annotated[float | None, option("memory of a node for large photos, in GiB", "GIB")] = None
+    log: Annotated[str, option("lines for people, or JSON events on stdout", choices=("text", "json"))] = (
+        "text"
+    )
 
     def __post_init__(self) -> None:
         """Raises UsageError for a number out of its range."""
-        _require(self.limit is None or self.limit >= 0, "--limit", self.limit, "0 or more")
-        _require(
-            self.batch_size is None or self.batch_size >= 1, "--batch-size", self.batch_size, "1 or more"
-        )
-        _require(0 <= self.max_failed <= 1, "--max-failed", self.max_failed, "a fraction from 0 to 1")
-        _require(self.max_megapixels > 0, "--max-megapixels", self.max_megapixels, "more than 0")
-        _require(self.photo_timeout > 0, "--photo-timeout", self.photo_timeout, "more than 0")
-        _require(
-            self.node_memory is None or self.node_memory > 0, "--node-memory", self.node_memory, "more than 0"
-        )
-        _check_gpu(self.gpu, self.dry_run)
+        _require(self.batch_size is None or self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
+        _require(0 <= self.max_failed <= 1, "max_failed", self.max_failed, "a fraction from 0 to 1")
+        _require(self.max_megapixels > 0, "max_megapixels", self.max_megapixels, "more than 0")
+        _require(self.photo_timeout > 0, "photo_timeout", self.photo_timeout, "more than 0")
+        memory = self.node_memory
+        _require(memory is None or memory > 0, "node_memory", memory, "more than 0")
+        if self.gpu is not None:
+            cards(self.gpu)
+            _require(self.dry_run, "gpu", self.gpu, "given with --dry-run")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreSettings(RunSettings):
+    """Settings of `python -m jobs.restore_archive`."""
+
+    manifest: Annotated[str, option("the photos to restore: Parquet, CSV or JSON Lines", "URI")]
+    limit: Annotated[int | None, option("do at most this many of the planned rows", "N")] = None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a number out of its range."""
+        RunSettings.__post_init__(self)
+        _require(self.limit is None or self.limit >= 0, "limit", self.limit, "0 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListingSettings(RunSettings):
+    """Settings of a job whose manifest is made from what a store lists."""
+
+    images: Annotated[str, option("the photos: a folder of a disk or store", "URI")]
+    masks: Annotated[str | None, option("their masks; without it they lie beside the photos", "URI")] = None
+    mask_pattern: Annotated[tuple[str, ...], options("a mask's path for a photo's {stem}", "PATTERN")] = ()
+    sidecar: Annotated[str | None, option("prompts and overrides by item_id", "FILE")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightlySettings(ListingSettings):
+    """Settings of `python -m jobs.nightly`."""
+
+    until: Annotated[str | None, option("end by this time of day, by this machine's clock", "HH:MM")] = None
+    max_hours: Annotated[float | None, option("end after this many hours", "N")] = None
+    max_photos: Annotated[int | None, option("do at most this many photos", "N")] = None
+    prune: Annotated[bool, option("remove the pictures of photos missing for the grace period")] = False
+    grace: Annotated[float, option("hours that a photo must be missing before it is pruned", "HOURS")] = 720.0
+    notify: Annotated[str | None, option("POST the summary to a URL or pipe it to a command", "TARGET")] = (
+        None
+    )
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a time of day that is none, or a number out of its range."""
+        RunSettings.__post_init__(self)
+        _require(self.until is None or _is_time_of_day(self.until), "until", self.until, "a time as 06:00")
+        _require(self.max_hours is None or self.max_hours > 0, "max_hours", self.max_hours, "more than 0")
+        photos = self.max_photos
+        _require(photos is None or photos >= 0, "max_photos", photos, "0 or more")
+        _require(self.grace >= 0, "grace", self.grace, "0 or more")
 
 
 @dataclass(frozen=True, slots=True)
 class Cards:
-    """So many GPUs of one name, which is one of `RATES`."""
+    """A number of GPUs of one name, which is one of `RATES`."""
 
     count: int
     name: str
@@ -70,68 +115,20 @@ def cards(text: str) -> Cards:
     return Cards(int(found[1] or 1), found[2])
 
 
-def _check_gpu(gpu: str | None, dry_run: bool) -> None:
-    if gpu is not None:
-        cards(gpu)
-        _require(dry_run, "--gpu", gpu, "given with --dry-run")
-
-
-def _require(holds: bool, name: str, value: object, allowed: str) -> None:
+def _require(holds: bool, setting: str, value: object, allowed: str) -> None:
     if not holds:
-        raise UsageError(f"{name} {value}: must be {allowed}")
+        raise UsageError(f"--{setting.replace('_', '-')} {value}: must be {allowed}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NightlySettings:
-    """Everything that `python -m jobs.nightly` can be told."""
-
-    images: str = option("the photos: a folder of a disk or store", metavar="URI")
-    masks: str | None = option("their masks; else they lie beside the photos", None, metavar="URI")
-    mask_pattern: tuple[str, ...] = option("a mask's path for a photo's {stem}", (), metavar="PATTERN")
-    sidecar: str | None = option("prompts and overrides by item_id", None, metavar="FILE")
-    output: str = option("where the restored archive is kept", metavar="URI")
-    recipe: str | None = option("recipe in TOML", None, metavar="FILE")
-    set: tuple[str, ...] = option("override a recipe setting", (), metavar="NAME=VALUE")
-    profile: str = option("resources to use", "local", choices=tuple(PROFILES))
-    until: str | None = option("end by this time of day, of this machine's clock", None, metavar="HH:MM")
-    max_hours: float | None = option("end after so many hours", None, metavar="N")
-    max_photos: int | None = option("do at most this many photos", None, metavar="N")
-    prune: bool = option("remove the pictures of photos that have been gone for the grace period", False)
-    grace: float = option("hours that a photo must be gone before it is pruned", 720.0, metavar="HOURS")
-    batch_size: int | None = option("windows of one engine call", None, metavar="N")
-    retry_failed: bool = option("try again what failed in earlier runs", False)
-    dry_run: bool = option("say what would be done and why, and write nothing", False)
-    gpu: str | None = option("GPUs that a dry run reckons with, as H200 or 8xH200", None, metavar="[Nx]NAME")
-    max_failed: float = option("stop when more than this fraction has failed", 0.2, metavar="FRACTION")
-    copy_unmasked: bool = option("copy photos that have no mask", False)
-    allow_root: tuple[str, ...] = option("folder that local inputs may lie in", (), metavar="DIR")
-    allow_http: bool = option("read inputs from http(s) too", False)
-    max_megapixels: float = option("refuse larger pictures", 400.0, metavar="N")
-    photo_timeout: float = option("seconds a photo may take in one step", 600.0, metavar="SECONDS")
-    node_memory: float | None = option("memory of a node for large photos, in GiB", None, metavar="GIB")
-    log: str = option("lines for people, or JSON events on stdout", "text", choices=("text", "json"))
-    notify: str | None = option("POST the summary to a URL, or give it to a command", None, metavar="TARGET")
-
-    def __post_init__(self) -> None:
-        """Raises UsageError for a time of day that is none, or a number out of its range."""
-        _require(self.until is None or _time_of_day(self.until), "--until", self.until, "a time as 06:00")
-        _require(self.max_hours is None or self.max_hours > 0, "--max-hours", self.max_hours, "more than 0")
-        _require(
-            self.max_photos is None or self.max_photos >= 0, "--max-photos", self.max_photos, "0 or more"
-        )
-        _require(self.grace >= 0, "--grace", self.grace, "0 or more")
-        _check_gpu(self.gpu, self.dry_run)
-
-
-def _time_of_day(text: str | None) -> bool:
-    return re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text or "") is not None
+def _is_time_of_day(text: str) -> bool:
+    return re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text) is not None
 
 
 def deadline(settings: NightlySettings, now: datetime) -> float | None:
     """When the night ends, in seconds since the epoch: the earlier of `--until` and `--max-hours`.
 
     Args:
-        now: with its time zone, in which `--until` is told.
+        now: with the time zone that `--until` is read in.
     """
     ends = []
     if settings.max_hours is not None:

@@ -1,82 +1,113 @@
-"""A command line, derived from its settings: one dataclass field, one option or argument; and its end."""
+"""A command line derived from a settings class: one dataclass field, one option or argument.
+
+Cyclopts reads the fields' `Annotated` types. Measured against tyro 1.0, it takes `--set a=1 b=2 --set c=3` as
+one list of three, says what is wrong in one line, and writes completions for bash, zsh and fish.
+"""
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import MISSING, field, fields
-from typing import Any, NoReturn, TypeVar, get_type_hints
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import Annotated, Any, NoReturn, TypeVar
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+from restore.errors import ItemError, SystemicError
 
 T = TypeVar("T")
 
-
-def argument(text: str, metavar: str) -> Any:
-    """A settings field that is given by its place. A tuple takes one or more."""
-    return field(metadata={"help": text, "metavar": metavar, "choices": None, "placed": True})
+HELP_WIDTH = 100
 
 
-def option(text: str, default: Any = MISSING, metavar: str | None = None, choices: Any = None) -> Any:
-    """A settings field with what its option's help says. Without a default it must be given."""
-    metadata = {"help": text, "metavar": metavar, "choices": choices, "placed": False}
-    if default is MISSING:
-        return field(metadata=metadata)
-    return field(default=default, metadata=metadata)
+def option(
+    text: str, metavar: str | None = None, choices: Sequence[str] | None = None, alias: str | None = None
+) -> Parameter:
+    """What the help says of a settings field that is given by name: `--field-name VALUE`."""
+    return Parameter(help=text, metavar=metavar, choices=choices, alias=alias, negative=())
 
 
-def parse(kind: type[T], prog: str, description: str, argv: Sequence[str] | None) -> T:
+def options(text: str, metavar: str) -> Parameter:
+    """A field that takes several values after its name, and may be named again."""
+    return Parameter(help=text, metavar=metavar, consume_multiple=(1, None), negative=(), show_default=False)
+
+
+def argument(text: str) -> Parameter:
+    """A field that is given by its place. Its dataclass is not keyword-only; its options' fields are."""
+    return Parameter(help=text, negative=())
+
+
+def application(name: str, text: str, **more: Any) -> App:
+    """An empty command line: `--help`, `--version`, plain text, one line for an error."""
+    console = Console(width=HELP_WIDTH, markup=False, highlight=False, emoji=False)
+    return App(
+        name=name,
+        help=text,
+        version=version("silverprint"),
+        help_format="plaintext",
+        help_formatter="plain",
+        console=console,
+        result_action="return_value",
+        **more,
+    )
+
+
+def parse(kind: type[T], prog: str, description: str, argv: Sequence[str] | None, **more: Any) -> T:
     """argv -> settings. Leaves the process with exit code 2 on a bad command line."""
-    parser = argparse.ArgumentParser(prog=prog, description=description, allow_abbrev=False)
-    hints = get_type_hints(kind)
-    for setting in fields(kind):  # type: ignore[arg-type]
-        _add(parser, setting.name, hints[setting.name], setting)
-    values = vars(parser.parse_args(argv))
-    for name, value in values.items():
-        if isinstance(value, list):
-            values[name] = tuple(value)
-    return kind(**values)
+    app = application(prog, description, **more)
+    app.default(_identity(kind))
+    settings: T = call(app, argv)
+    return settings
+
+
+def call(app: App, argv: Sequence[str] | None) -> Any:
+    """Run the command that `argv` names. Leaves the process with exit code 2 on a bad command line."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        found = app(words, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        name = " ".join(app.name)
+        print(f"silverprint: {_one_line(error)} ({name} --help lists the options)", file=sys.stderr)
+        raise SystemExit(2) from None
+    if found is None:
+        raise SystemExit(0)  # help or version was printed
+    return found
+
+
+def _identity(kind: type[T]) -> Callable[[T], T]:
+    def settings_of(settings: T) -> T:
+        return settings
+
+    settings_of.__annotations__ = {"settings": Annotated[kind, Parameter(name="*")]}
+    return settings_of
+
+
+def _one_line(error: CycloptsError) -> str:
+    return " ".join(str(error).split())
+
+
+def exit_code(run: Callable[[], int]) -> int:
+    """The exit code of `run`, which says on stderr why it could not go on."""
+    try:
+        return run()
+    except SystemicError as error:
+        print(f"silverprint: {error}", file=sys.stderr)
+        return error.exit_code
+    except ItemError as error:  # it belongs to no photo, so to a store that does not answer
+        print(f"silverprint: {error.message}; what is committed stays", file=sys.stderr)
+        return 1
 
 
 def leave(code: int) -> NoReturn:
-    """End the process with this exit code, and without Python's own end.
+    """End the process with this exit code, without the interpreter's own shutdown.
 
     A scan of a store that was left before its last row still reads in Arrow's threads. One that comes to
     its Python part while the interpreter is being taken down aborts the process, exit code and all.
     """
-    gc.collect()  # what holds temporary files lets them go
+    gc.collect()  # closes what holds temporary files
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
-
-
-def _add(parser: argparse.ArgumentParser, name: str, hint: Any, setting: Any) -> None:
-    if setting.metadata["placed"]:
-        many: dict[str, Any] = {"nargs": "+"} if hint == tuple[str, ...] else {}
-        parser.add_argument(name, help=setting.metadata["help"], metavar=setting.metadata["metavar"], **many)
-    else:
-        _add_option(parser, name, hint, setting)
-
-
-def _add_option(parser: argparse.ArgumentParser, name: str, hint: Any, setting: Any) -> None:
-    flag = "--" + name.replace("_", "-")
-    required = setting.default is MISSING
-    common: dict[str, Any] = {"dest": name, "help": setting.metadata["help"]}
-    if not required:
-        common["default"] = setting.default
-    if hint is bool:
-        parser.add_argument(flag, action="store_true", **common)
-    elif hint == tuple[str, ...]:
-        common["default"] = []
-        parser.add_argument(flag, nargs="+", action="extend", metavar=setting.metadata["metavar"], **common)
-    else:
-        kind = next((t for t in (int, float) if t in (hint, *getattr(hint, "__args__", ()))), str)
-        parser.add_argument(
-            flag,
-            type=kind,
-            required=required,
-            metavar=setting.metadata["metavar"],
-            choices=setting.metadata["choices"],
-            **common,
-        )

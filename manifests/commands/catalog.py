@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 from manifests.catalog import compact as upkeep
 from manifests.catalog import export
@@ -20,12 +21,13 @@ DIFFERS = 3
 """Exit code: it came to its end, and not all was as it should be."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class CompactSettings:
     """What `compact` can be told."""
 
-    store: str = argument("an output store: the --output of runs", metavar="OUT")
-    grace: float = option("remove sources this long after they were merged", 24.0, metavar="HOURS")
+    store: Annotated[str, argument("an output store: the --output of runs")]
+    _: KW_ONLY
+    grace: Annotated[float, option("remove sources this long after they were merged", "HOURS")] = 24.0
 
 
 def compact(settings: CompactSettings) -> int:
@@ -37,13 +39,16 @@ def compact(settings: CompactSettings) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class GcSettings:
     """What `gc` can be told."""
 
-    store: str = argument("an output store: the --output of runs", metavar="OUT")
-    delete: bool = option("remove what is older than --grace", False)
-    grace: float = option("hours; longer than any run, whose pictures come before their rows", 168.0, "HOURS")
+    store: Annotated[str, argument("an output store: the --output of runs")]
+    _: KW_ONLY
+    delete: Annotated[bool, option("remove what is older than --grace")] = False
+    grace: Annotated[
+        float, option("hours; longer than any run, whose pictures come before their rows", "HOURS")
+    ] = 168.0
 
 
 def gc(settings: GcSettings) -> int:
@@ -72,13 +77,14 @@ def _told(found: Iterable[Garbage], before: datetime, word: str) -> Iterator[Gar
             yield thing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class VerifySettings:
     """What `verify` can be told."""
 
-    store: str = argument("an output store: the --output of runs", metavar="OUT")
-    sample: float = option("read this fraction of the current pictures", 1.0, metavar="FRACTION")
-    seed: int = option("which ones: each seed chooses others", 0, metavar="N")
+    store: Annotated[str, argument("an output store: the --output of runs")]
+    _: KW_ONLY
+    sample: Annotated[float, option("read this fraction of the current pictures", "FRACTION")] = 1.0
+    seed: Annotated[int, option("which ones: each seed chooses others", "N")] = 0
 
     def __post_init__(self) -> None:
         """Raises UsageError for a number out of its range."""
@@ -96,12 +102,13 @@ def verify(settings: VerifySettings) -> int:
     return DIFFERS if differences else 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class CurrentSettings:
     """What `current` can be told."""
 
-    store: str = argument("an output store: the --output of runs", metavar="OUT")
-    out: str = option("Parquet, CSV or JSON Lines, by its name's ending", metavar="FILE")
+    store: Annotated[str, argument("an output store: the --output of runs")]
+    _: KW_ONLY
+    out: Annotated[str, option("Parquet, CSV or JSON Lines, by its name's ending", "FILE")]
 
 
 def current(settings: CurrentSettings) -> int:
@@ -111,12 +118,13 @@ def current(settings: CurrentSettings) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ExportSettings:
     """What `export` can be told."""
 
-    store: str = argument("an output store: the --output of runs", metavar="OUT")
-    to: str = option("where the tree is made: a folder, or a place in a bucket", metavar="URI")
+    store: Annotated[str, argument("an output store: the --output of runs")]
+    _: KW_ONLY
+    to: Annotated[str, option("where the tree is made: a folder, or a place in a bucket", "URI")]
 
 
 def export_tree(settings: ExportSettings) -> int:

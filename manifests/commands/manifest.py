@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
+from typing import Annotated
 
 import pyarrow.compute as pc
 
@@ -15,7 +16,7 @@ from manifests.listing.build import build as build_manifest
 from manifests.planning.compare import Changes, against_store, between, write_todo
 from manifests.planning.plan import named_engines, plan
 from manifests.reading.schema import Manifest, fill_versions, input_policy, read_manifest
-from restore.cli import argument, option
+from restore.cli import argument, option, options
 from restore.engines import EngineConfig
 from restore.engines.selection import select_engines
 from restore.errors import UsageError
@@ -24,11 +25,11 @@ from restore.recipe import read_recipe
 from restore.storage import OutStore
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ValidateSettings:
     """What `validate` can be told."""
 
-    manifest: str = argument("a manifest: Parquet, CSV or JSON Lines", metavar="MANIFEST")
+    manifest: Annotated[str, argument("a manifest: Parquet, CSV or JSON Lines")]
 
 
 def validate(settings: ValidateSettings) -> int:
@@ -37,12 +38,13 @@ def validate(settings: ValidateSettings) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ShowSettings:
     """What `show` can be told."""
 
-    manifest: str = argument("a manifest: Parquet, CSV or JSON Lines", metavar="MANIFEST")
-    rows: int = option("how many rows to print", 10, metavar="N")
+    manifest: Annotated[str, argument("a manifest: Parquet, CSV or JSON Lines")]
+    _: KW_ONLY
+    rows: Annotated[int, option("how many rows to print", "N")] = 10
 
 
 def show(settings: ShowSettings) -> int:
@@ -63,24 +65,22 @@ def show(settings: ShowSettings) -> int:
 class BuildSettings:
     """What `build` can be told."""
 
-    images: str = option("the folder of the photos, in any store", metavar="URI")
-    masks: str | None = option(
-        "the folder of their masks; without it they lie among the photos", None, metavar="URI"
-    )
-    out: str = option("the manifest to write or to replace, a .parquet in any store", metavar="FILE")
-    mask_pattern: tuple[str, ...] = option(
-        "masks' paths below their folder, tried in order ({stem}.* and {stem}_mask.*)",
-        (),
-        metavar="PATTERN",
-    )
-    sidecar: str | None = option(
-        "CSV, JSON Lines or Parquet of recipe fields, x_*, priority and reference by item_id",
-        None,
-        metavar="FILE",
-    )
-    exclude: tuple[str, ...] = option("folders that are not listed", (), metavar="URI")
-    probe: bool = option("read each photo's header and note size, depth and mode", False)
-    json: bool = option("print what was found as one JSON object", False)
+    images: Annotated[str, option("the folder of the photos, in any store", "URI")]
+    masks: Annotated[
+        str | None, option("the folder of their masks; without it they lie among the photos", "URI")
+    ] = None
+    out: Annotated[str, option("the manifest to write or to replace, a .parquet in any store", "FILE")]
+    mask_pattern: Annotated[
+        tuple[str, ...],
+        options("masks' paths below their folder, tried in order ({stem}.* and {stem}_mask.*)", "PATTERN"),
+    ] = ()
+    sidecar: Annotated[
+        str | None,
+        option("CSV, JSON Lines or Parquet of recipe fields, x_*, priority and reference by item_id", "FILE"),
+    ] = None
+    exclude: Annotated[tuple[str, ...], options("folders that are not listed", "URI")] = ()
+    probe: Annotated[bool, option("read each photo's header and note size, depth and mode")] = False
+    json: Annotated[bool, option("print what was found as one JSON object")] = False
 
 
 def build(settings: BuildSettings) -> int:
@@ -125,21 +125,22 @@ FOUND = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class DiffSettings:
     """What `diff` can be told."""
 
-    manifests: tuple[str, ...] = argument("a manifest, or the older of two and the newer", metavar="MANIFEST")
-    store: str | None = option("compare one manifest with this output store", None, metavar="URI")
-    recipe: str | None = option("recipe in TOML", None, metavar="FILE")
-    set: tuple[str, ...] = option("override a recipe setting", (), metavar="NAME=VALUE")
-    profile: str = option("whose engines are meant", "local", choices=tuple(PROFILES))
-    retry_failed: bool = option("count what failed in earlier runs as to be done", False)
-    copy_unmasked: bool = option("count photos whose row names no mask as to be copied", False)
-    allow_root: tuple[str, ...] = option("folder that local inputs may lie in", (), metavar="DIR")
-    allow_http: bool = option("read inputs from http(s) too", False)
-    json: bool = option("print one JSON object", False)
-    out: str | None = option("write what is to be done as a manifest", None, metavar="FILE.parquet")
+    manifests: Annotated[tuple[str, ...], argument("a manifest, or the older of two and the newer")]
+    _: KW_ONLY
+    store: Annotated[str | None, option("compare one manifest with this output store", "URI")] = None
+    recipe: Annotated[str | None, option("recipe in TOML", "FILE")] = None
+    set: Annotated[tuple[str, ...], options("override a recipe setting", "NAME=VALUE")] = ()
+    profile: Annotated[str, option("whose engines are meant", choices=tuple(PROFILES))] = "local"
+    retry_failed: Annotated[bool, option("count what failed in earlier runs as to be done")] = False
+    copy_unmasked: Annotated[bool, option("count photos whose row names no mask as to be copied")] = False
+    allow_root: Annotated[tuple[str, ...], options("folder that local inputs may lie in", "DIR")] = ()
+    allow_http: Annotated[bool, option("read inputs from http(s) too")] = False
+    json: Annotated[bool, option("print one JSON object")] = False
+    out: Annotated[str | None, option("write what is to be done as a manifest", "FILE.parquet")] = None
 
     def __post_init__(self) -> None:
         """Raises UsageError unless there are two things to compare."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -40,8 +41,8 @@ def parsed(*argv: str) -> RestoreSettings:
 def test_the_options_are_these(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse(RestoreSettings, "job", "A job.", ["--help"])
-    words = capsys.readouterr().out.replace(",", " ").replace("[", " ").replace("]", " ").split()
-    assert {word for word in words if word.startswith("--")} == OPTIONS | {"--help"}
+    words = re.split(r"[\s,:\[\]]+", capsys.readouterr().out)
+    assert {word for word in words if word.startswith("--")} == OPTIONS | {"--help", "--version"}
 
 
 def test_defaults() -> None:
@@ -72,12 +73,18 @@ def test_every_option_reaches_its_setting() -> None:
         ["--log", "xml"],
         ["--unknown"],
         ["--max-failed", "lots"],
+        ["word"],
+        ["--set"],
     ],
 )
-def test_a_bad_command_line_ends_with_2(argv: list[str]) -> None:
+def test_a_bad_command_line_ends_with_2_and_one_line(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         parsed(*argv)
     assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and argv[0] in said, said
 
 
 @pytest.mark.parametrize(
@@ -116,8 +123,8 @@ NIGHTLY = (OPTIONS - {"--manifest", "--limit"}) | {
 def test_the_nightly_options_are_these(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse(NightlySettings, "job", "A job.", ["--help"])
-    words = capsys.readouterr().out.replace(",", " ").replace("[", " ").replace("]", " ").split()
-    assert {word for word in words if word.startswith("--")} == NIGHTLY | {"--help"}
+    words = re.split(r"[\s,:\[\]]+", capsys.readouterr().out)
+    assert {word for word in words if word.startswith("--")} == NIGHTLY | {"--help", "--version"}
 
 
 EVENING = datetime(2026, 3, 28, 22, 30, tzinfo=timezone(timedelta(hours=1)))
@@ -155,6 +162,11 @@ def test_gpus_are_told_by_name_and_number() -> None:
         {"max_photos": -1},
         {"grace": -1},
         {"gpu": "H300"},
+        {"batch_size": 0},
+        {"max_failed": 7},
+        {"max_megapixels": 0},
+        {"photo_timeout": -1},
+        {"node_memory": 0},
     ],
 )
 def test_a_night_that_cannot_be_is_named(given: dict[str, Any]) -> None:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 
-from restore.cli import argument, option, parse
+from restore.cli import argument, option, options, parse
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Example:
-    store: str = argument("one", metavar="OUT")
-    files: tuple[str, ...] = argument("one or more", metavar="FILE")
-    count: int | None = option("a number", None, metavar="N")
-    name: str = option("must be given", metavar="NAME")
-    deep: bool = option("a switch", False)
+    store: Annotated[str, argument("one")]
+    files: Annotated[tuple[str, ...], argument("one or more")]
+    _: KW_ONLY
+    count: Annotated[int | None, option("a number", "N")] = None
+    name: Annotated[str, option("must be given", "NAME")]
+    deep: Annotated[bool, option("a switch")] = False
+    set: Annotated[tuple[str, ...], options("several", "A=B")] = ()
 
 
 def parsed(*argv: str) -> Example:
@@ -28,6 +31,11 @@ def parsed(*argv: str) -> Example:
 def test_arguments_by_place_and_options_by_name() -> None:
     given = parsed("out", "a", "b", "--name", "n", "--count", "3", "--deep")
     assert given == Example(store="out", files=("a", "b"), count=3, name="n", deep=True)
+
+
+def test_several_values_follow_one_name_and_the_name_may_come_again() -> None:
+    given = parsed("out", "a", "--name", "n", "--set", "x=1", "y=2", "--set", "z=3")
+    assert given.set == ("x=1", "y=2", "z=3") and given.files == ("a",)
 
 
 def test_an_option_left_out_takes_its_default() -> None:
