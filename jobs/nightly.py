@@ -8,7 +8,6 @@ the night is the next one's.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import sys
 import tempfile
@@ -23,38 +22,39 @@ import pyarrow.compute as pc
 
 from jobs.console import print_estimate, print_plan
 from jobs.exit_codes import ALL_WELL, OTHER
+from jobs.listed import NAMES_SHOWN, run_spec_from_listing
 from jobs.notify import notify
 from jobs.run import Run, Terms, stop_signals
-from jobs.run_spec import RunSpec, load_run_spec
-from jobs.settings import NightlySettings, RestoreSettings, deadline
+from jobs.run_spec import RunSpec
+from jobs.settings import NightlySettings, deadline
 from manifests.catalog import compact
 from manifests.catalog.gc import remove_pictures
 from manifests.catalog.rows import committed_rows
-from manifests.listing.build import Found, Listed, Sources, build
 from manifests.planning.removed import pruned_pictures, remember, removed, since
 from restore.cli import leave, parse
 from restore.errors import ItemError, SystemicError
 from restore.run.lease import acquire
-from restore.storage import OutStore, is_local, local_path
+from restore.storage import OutStore
 
 log = logging.getLogger(__name__)
-
-NAMED = 10
-"""So many removed photos are named; the rest are counted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """argv -> settings -> one night -> exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    settings = None
+    settings = parse(NightlySettings, "python -m jobs.nightly", "Restore what is new tonight.", argv)
+    return run(settings)
+
+
+def run(settings: NightlySettings) -> int:
+    """One night; whoever is to be notified gets its summary, also of a night that stopped."""
     try:
-        settings = parse(NightlySettings, "python -m jobs.nightly", "Restore what is new tonight.", argv)
         summary = night(settings)
     except SystemicError as error:
         summary = _failed(error.exit_code, str(error))
-    except ItemError as error:  # of no photo, so of a store: it has stayed away
+    except ItemError as error:  # it belongs to no photo, so to a store that does not answer
         summary = _failed(OTHER, f"{error.message}; what is committed stays")
-    if settings is not None and settings.notify:
+    if settings.notify:
         notify(settings.notify, summary)
     return int(summary["exit_code"])
 
@@ -69,7 +69,7 @@ def night(settings: NightlySettings) -> dict[str, Any]:
     terms = Terms(deadline=deadline(settings, datetime.now().astimezone()), bears_failures=True)
     with tempfile.TemporaryDirectory(prefix="silverprint-night-") as folder:
         if settings.dry_run:
-            spec, listed = listing(settings, Path(folder))
+            spec, listed = run_spec_from_listing(settings, Path(folder), settings.max_photos)
             planned = spec.plan()
             print_plan(planned, spec, spec.events(None))
             print_estimate(planned, spec)
@@ -78,7 +78,7 @@ def night(settings: NightlySettings) -> dict[str, Any]:
         store = OutStore.open(settings.output)
         store.check()
         with stop_signals() as stop, acquire(store) as lease:
-            spec, listed = listing(settings, Path(folder))
+            spec, listed = run_spec_from_listing(settings, Path(folder), settings.max_photos)
             gone = _gone(spec, listed, settings)
             remember(store, gone.since)
             record = Run(spec, lease, stop, terms, gone.pruned).execute()
@@ -88,45 +88,6 @@ def night(settings: NightlySettings) -> dict[str, Any]:
                     remove_pictures(store, old, lease.check)
                 compact.compact(store, lease.check)
             return {**record, **listed, **gone.told(spec)}
-
-
-def listing(settings: NightlySettings, folder: Path) -> tuple[RunSpec, dict[str, Any]]:
-    """The order for all photos that the stores hold now, and what the listing met."""
-    manifest = folder / "manifest.parquet"
-    sources = Sources(
-        images=settings.images,
-        masks=settings.masks,
-        patterns=settings.mask_pattern,
-        sidecar=settings.sidecar,
-        exclude=(settings.output,),
-    )
-    listed = build(sources, str(manifest))
-    spec = load_run_spec(_restoring(settings, str(manifest)))
-    print(describe(listed, settings), file=spec.console, flush=True)
-    found = {name: value for name, value in dataclasses.asdict(listed).items() if name != "manifest"}
-    return spec, {"images": settings.images, "listed": found}
-
-
-def describe(listed: Listed, settings: NightlySettings) -> str:
-    """What the stores hold, and what of it has no place in the manifest, with the first names."""
-    lines = [f"{settings.images}: {listed.photos} photos, {listed.rows} of them in tonight's manifest"]
-    for field in dataclasses.fields(listed):
-        found = getattr(listed, field.name)
-        if isinstance(found, Found) and found.count:
-            more = ", ..." if found.count > NAMED else ""
-            lines.append(
-                f"  {found.count} {field.name.replace('_', ' ')}: {', '.join(found.first[:NAMED])}{more}"
-            )
-    return "\n".join(lines)
-
-
-def _restoring(settings: NightlySettings, manifest: str) -> RestoreSettings:
-    """The night's settings as those of the main job."""
-    shared = {field.name for field in dataclasses.fields(RestoreSettings)} - {"manifest", "limit"}
-    values = {name: getattr(settings, name) for name in shared}
-    roots = [uri for uri in (settings.images, settings.masks) if uri and is_local(uri)]
-    values["allow_root"] = (*settings.allow_root, *map(local_path, roots))
-    return RestoreSettings(manifest=manifest, limit=settings.max_photos, **values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +104,9 @@ class Gone:
 
     def told(self, spec: RunSpec) -> dict[str, Any]:
         """Said in any case, since nobody may have meant it to go; and for the summary."""
-        count, first = self.since.num_rows, self.since["item_id"].slice(0, NAMED).to_pylist()
+        count, first = self.since.num_rows, self.since["item_id"].slice(0, NAMES_SHOWN).to_pylist()
         if count:
-            more = ", ..." if count > NAMED else ""
+            more = ", ..." if count > NAMES_SHOWN else ""
             pruned = self.pruned.num_rows
             fate = f"{pruned} of them are pruned" if pruned else "their pictures stay"
             print(f"removed since: {count} photos ({', '.join(first)}{more}); {fate}", file=spec.console)

@@ -6,30 +6,23 @@ python -m jobs.restore_archive --manifest URI --output URI
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Sequence
 
 from jobs.console import print_estimate, print_plan
-from jobs.exit_codes import ALL_WELL, OTHER
+from jobs.exit_codes import ALL_WELL
 from jobs.run import Run, stop_signals
 from jobs.run_spec import load_run_spec
 from jobs.settings import RestoreSettings
-from restore.cli import leave, parse
-from restore.errors import ItemError, SystemicError
+from restore.cli import exit_code, leave, parse
 from restore.run.lease import acquire
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """argv -> settings -> flow -> exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    try:
-        return restore(parse(RestoreSettings, "python -m jobs.restore_archive", "Restore an archive.", argv))
-    except SystemicError as error:
-        print(f"silverprint: {error}", file=sys.stderr)
-        return error.exit_code
-    except ItemError as error:  # of no photo, so of the output store: it has stayed away
-        print(f"silverprint: {error.message}; what is committed stays", file=sys.stderr)
-        return OTHER
+    return exit_code(
+        lambda: restore(parse(RestoreSettings, "python -m jobs.restore_archive", "Restore an archive.", argv))
+    )
 
 
 def restore(settings: RestoreSettings) -> int:

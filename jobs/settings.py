@@ -95,6 +95,21 @@ class NightlySettings(ListingSettings):
         _require(self.grace >= 0, "grace", self.grace, "0 or more")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontSettings(RunSettings):
+    """Settings of `silverprint restore`: one photo, a folder, or a manifest."""
+
+    manifest: Annotated[str | None, option("a manifest instead of a folder", "URI")] = None
+    limit: Annotated[int | None, option("do at most this many of the planned rows", "N")] = None
+    mask_pattern: Annotated[tuple[str, ...], options("a mask's path for a photo's {stem}", "PATTERN")] = ()
+    sidecar: Annotated[str | None, option("prompts and overrides by item_id", "FILE")] = None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a number out of its range."""
+        RunSettings.__post_init__(self)
+        _require(self.limit is None or self.limit >= 0, "limit", self.limit, "0 or more")
+
+
 @dataclass(frozen=True, slots=True)
 class Cards:
     """A number of GPUs of one name, which is one of `RATES`."""

@@ -5,7 +5,6 @@ Each command is a settings class and a function of it that prints and returns th
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,8 +30,7 @@ from manifests.commands.manifest import (
     show,
     validate,
 )
-from restore.cli import leave, parse
-from restore.errors import ItemError, SystemicError
+from restore.cli import add_command, application, call, exit_code, leave
 
 Command = tuple[type[Any], Callable[[Any], int]]
 
@@ -49,22 +47,14 @@ COMMANDS: dict[str, Command] = {
 }
 
 
+app = application("manifest", "Make, check and compare manifests; look after what runs leave.")
+for _name, (_settings, _run) in COMMANDS.items():
+    add_command(app, _name, _settings, _run)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """argv -> a command's settings -> the command -> exit code."""
-    name, *rest = (sys.argv[1:] if argv is None else argv) or [""]
-    if name not in COMMANDS:
-        listed = "\n".join(f"  {name:10}{run.__doc__}" for name, (_, run) in COMMANDS.items())
-        print(f"usage: python -m manifests COMMAND ...\n{listed}", file=sys.stderr)
-        return 0 if name in {"-h", "--help"} else 2
-    kind, run = COMMANDS[name]
-    try:
-        return run(parse(kind, f"python -m manifests {name}", run.__doc__ or "", rest))
-    except SystemicError as error:
-        print(f"silverprint: {error}", file=sys.stderr)
-        return error.exit_code
-    except ItemError as error:  # of no photo, so of a store: it has stayed away
-        print(f"silverprint: {error.message}", file=sys.stderr)
-        return 1
+    return exit_code(lambda: int(call(app, argv)))
 
 
 if __name__ == "__main__":

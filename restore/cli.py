@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Annotated, Any, NoReturn, TypeVar
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnknownCommandError
 from rich.console import Console
 
 from restore.errors import ItemError, SystemicError
@@ -21,6 +21,9 @@ from restore.errors import ItemError, SystemicError
 T = TypeVar("T")
 
 HELP_WIDTH = 100
+
+FLAT = Parameter(name="*")
+"""Annotates a command's settings: their fields are its options, without a prefix."""
 
 
 def option(
@@ -55,6 +58,17 @@ def application(name: str, text: str, **more: Any) -> App:
     )
 
 
+def add_command(app: App, name: str, kind: type[T], run: Callable[[T], int]) -> None:
+    """A command of `app`: its options from the settings class, its help from the docstring of `run`."""
+
+    def command(settings: T) -> int:
+        return run(settings)
+
+    command.__annotations__ = {"settings": Annotated[kind, FLAT]}
+    command.__doc__ = run.__doc__
+    app.command(command, name=name)
+
+
 def parse(kind: type[T], prog: str, description: str, argv: Sequence[str] | None, **more: Any) -> T:
     """argv -> settings. Leaves the process with exit code 2 on a bad command line."""
     app = application(prog, description, **more)
@@ -66,11 +80,14 @@ def parse(kind: type[T], prog: str, description: str, argv: Sequence[str] | None
 def call(app: App, argv: Sequence[str] | None) -> Any:
     """Run the command that `argv` names. Leaves the process with exit code 2 on a bad command line."""
     words = sys.argv[1:] if argv is None else list(argv)
+    if not words and app.default_command is None:
+        app.help_print(console=Console(stderr=True, width=HELP_WIDTH, markup=False, highlight=False))
+        raise SystemExit(2)
     try:
         found = app(words, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         name = " ".join(app.name)
-        print(f"silverprint: {_one_line(error)} ({name} --help lists the options)", file=sys.stderr)
+        print(f"silverprint: {_one_line(error)} ({name} --help lists what there is)", file=sys.stderr)
         raise SystemExit(2) from None
     if found is None:
         raise SystemExit(0)  # help or version was printed
@@ -81,12 +98,16 @@ def _identity(kind: type[T]) -> Callable[[T], T]:
     def settings_of(settings: T) -> T:
         return settings
 
-    settings_of.__annotations__ = {"settings": Annotated[kind, Parameter(name="*")]}
+    settings_of.__annotations__ = {"settings": Annotated[kind, FLAT]}
     return settings_of
 
 
 def _one_line(error: CycloptsError) -> str:
-    return " ".join(str(error).split())
+    text = " ".join(str(error).split())
+    if isinstance(error, UnknownCommandError) and error.app:  # its own list of commands ends after eight
+        known = [name for name in error.app if not name.startswith("-")]
+        text = text.partition(" Available commands:")[0] + f" Commands are {', '.join(known)}."
+    return text
 
 
 def exit_code(run: Callable[[], int]) -> int:

@@ -48,6 +48,9 @@ pyvips.operation_block_set("VipsForeignLoad", True)
 for _name in ("Jpeg", "Png", "Tiff", "Webp"):
     pyvips.operation_block_set(f"VipsForeignLoad{_name}Buffer", False)
 
+FORMATS: Mapping[Format, str] = {"jpeg": "JPEG", "png": "PNG", "tiff": "TIFF", "webp": "WebP"}
+"""Formats that are read and written, with their own names."""
+
 _ACCEPTED = "accepted are JPEG, PNG, TIFF and WebP of one picture, gray, RGB or CMYK, 8 or 16 bits"
 _EXTENSIONS: Mapping[Format, str] = {"jpeg": "jpg", "png": "png", "tiff": "tif", "webp": "webp"}
 _LONGEST_SIDE: Mapping[Format, int] = {"jpeg": 65535, "webp": 16383, "png": 2**31 - 1, "tiff": 2**31 - 1}
@@ -365,6 +368,12 @@ def _vips(picture: Picture) -> Any:
     names = {"L": "grey16" if deep else "b-w", "RGB": "rgb16" if deep else "srgb", "CMYK": "cmyk"}
     interpretation = names[picture.mode.removesuffix("A")]
     return pyvips.Image.new_from_array(pixels, interpretation=interpretation)
+
+
+def unreadable_formats() -> list[str]:
+    """Names of the formats whose loader this build of libvips lacks; none in pyvips-binary."""
+    loaders = {name: f"VipsForeignLoad{name.capitalize()}Buffer" for name in FORMATS}
+    return [FORMATS[name] for name, loader in loaders.items() if not pyvips.type_from_name(loader)]
 
 
 def _surroundings(picture: Picture) -> Metadata:

@@ -112,6 +112,16 @@ def verify(role: Role, name: str) -> list[str]:
     ]
 
 
+def is_present(role: Role, name: str) -> bool:
+    """Whether every file that the role is loaded from lies on this node as it was recorded."""
+    return not _absent(role, name) and _entry(role, name) is not None
+
+
+def digest(role: Role, name: str) -> str:
+    """sha256 over the recorded files of a model that is present."""
+    return _weights(role, name).digest
+
+
 def _absent(role: Role, name: str) -> bool:
     if is_local(name) and _hub_id(name) is None:
         return not _directory(name).is_dir()

@@ -68,9 +68,10 @@ def test_build_refuses_what_cannot_be_meant(tmp_path: Path, capsys: pytest.Captu
 def test_an_unknown_command_is_told_the_known_ones(
     argv: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(argv) == 2
+    with pytest.raises(SystemExit) as caught:
+        main(argv)
     said = capsys.readouterr().err
-    assert all(name in said for name in COMMANDS)
+    assert caught.value.code == 2 and all(name in said for name in COMMANDS)
 
 
 def test_diff_of_two_manifests(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:

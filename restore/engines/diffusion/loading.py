@@ -29,6 +29,12 @@ def require_device(config: EngineConfig) -> torch.device:
     return torch.device(config.device, 0) if config.device == "cuda" else torch.device("cpu")
 
 
+def visible_gpus() -> list[tuple[str, int]]:
+    """Name and bytes of memory of each GPU that torch sees; empty on a CPU build."""
+    cards = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+    return [(card.name, card.total_memory) for card in cards]
+
+
 def torch_dtype(name: str) -> torch.dtype:
     """`torch.float16` for "float16"."""
     dtype: torch.dtype = getattr(torch, name)

@@ -1,0 +1,135 @@
+"""One picture in, one picture out: the steps of the pipeline in this process, without Ray.
+
+silverprint restore photo.jpg mask.png -o out.png
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from cluster.profiles import PROFILES
+from jobs.exit_codes import ALL_WELL, SOME_FAILED
+from jobs.settings import RunSettings
+from restore import engines, identity
+from restore.engines import EngineConfig
+from restore.engines.selection import select_engines
+from restore.errors import UsageError
+from restore.item import Item
+from restore.outcome import Outcome
+from restore.photo.finish import compose, store
+from restore.photo.paint import paint
+from restore.photo.prepare import filled, prepare
+from restore.photo.state import Job, PaintedPhoto, Prepared
+from restore.recipe import Recipe, read_recipe
+from restore.storage import AccessPolicy, OutStore
+
+FORMATS = {"png": "png", "tif": "tiff", "tiff": "tiff", "jpg": "jpeg", "jpeg": "jpeg", "webp": "webp"}
+"""The recipe's `output_format` for a file name's extension."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A photo, its mask and the file to write, as local paths."""
+
+    photo: Path
+    mask: Path | None
+    out: Path
+
+
+def restore_picture(picture: Picture, settings: RunSettings) -> int:
+    """Restore one photo into one file. Returns the exit code.
+
+    The pixels are those of a run over the same photo under the id `photo.stem`. The output file is created,
+    never overwritten.
+
+    Raises:
+        SystemicError: when a setting cannot be used or the engine cannot be built.
+    """
+    recipe = _recipe(picture, settings)
+    _require_free(picture.out)
+    if settings.dry_run:
+        print(f"{picture.photo}: would be restored to {picture.out}, engine {recipe.engine}")
+        return ALL_WELL
+    with tempfile.TemporaryDirectory(prefix="silverprint-picture-") as folder:
+        done = _restored(picture, recipe, settings, OutStore.open(folder))
+        if done.status == "failed":
+            print(f"{picture.photo}: failed with {done.error_code}: {done.error_message}")
+            return SOME_FAILED
+        if done.status == "copied" and FORMATS.get(_extension(picture.photo)) != recipe.output_format:
+            raise UsageError(f"{picture.photo}: no pixel is damaged, so there is nothing to restore")
+        data = Path(folder, done.output or "").read_bytes()
+    return _write(picture, data, done)
+
+
+def _recipe(picture: Picture, settings: RunSettings) -> Recipe:
+    """The recipe, its output format that of the output's name."""
+    recipe = read_recipe(settings.recipe, settings.set)
+    wanted = FORMATS.get(_extension(picture.out))
+    if wanted is None:
+        raise UsageError(f"{picture.out}: the name must end in .{', .'.join(FORMATS)}")
+    return recipe.model_copy(update={"output_format": wanted})
+
+
+def _extension(path: Path) -> str:
+    return path.suffix.lower().removeprefix(".")
+
+
+def _require_free(out: Path) -> None:
+    if out.exists():
+        raise UsageError(f"{out} exists already and is not overwritten; name another file or move it away")
+    if not out.parent.is_dir():
+        raise UsageError(f"{out.parent} is not a folder; make it first")
+
+
+def _restored(picture: Picture, recipe: Recipe, settings: RunSettings, out: OutStore) -> Outcome:
+    profile = PROFILES[settings.profile]
+    config = EngineConfig(
+        device=profile.device,
+        dtype=recipe.dtype,
+        offload=recipe.offload,
+        compile=recipe.compile,
+        batch=settings.batch_size or profile.batch_size,
+    )
+    selection = select_engines((), profile.auto, recipe, config)
+    files = [picture.photo, *([picture.mask] if picture.mask else [])]
+    job = Job(
+        run_id="picture",
+        recipe=recipe,
+        auto=profile.auto,
+        engine_hashes=selection.hashes,
+        models=selection.rows(),
+        store=out,
+        access=AccessPolicy(tuple(str(file.resolve().parent) for file in files)),
+        software_version=version("silverprint"),
+        device=profile.device,
+        max_megapixels=settings.max_megapixels,
+        copy_unmasked=settings.copy_unmasked,
+    )
+    prepared = prepare(_item(picture, recipe, job), job)
+    if not isinstance(prepared, Prepared):
+        return prepared
+    loaded = engines.build(selection.methods, replace(config, directories=selection.directories()))
+    (painted,) = paint([filled(prepared)], loaded, config.batch)
+    if not isinstance(painted, PaintedPhoto):
+        return painted
+    composed = compose(painted, job)
+    return composed if isinstance(composed, Outcome) else store(composed, job)
+
+
+def _item(picture: Picture, recipe: Recipe, job: Job) -> Item:
+    key = identity.work_key(None, None, identity.recipe_hash(recipe), "{}", job.engine_hashes[recipe.engine])
+    mask = str(picture.mask.resolve()) if picture.mask else None
+    return Item(picture.photo.stem, str(picture.photo.resolve()), key, mask=mask)
+
+
+def _write(picture: Picture, data: bytes, done: Outcome) -> int:
+    created = OutStore.open(str(picture.out.parent)).create(picture.out.name, data)
+    if created.existing is not None:
+        raise UsageError(f"{picture.out} was made meanwhile and is not overwritten; name another file")
+    what = "copied, since no pixel is damaged" if done.status == "copied" else f"restored by {done.engine}"
+    lost = f"; not kept: {', '.join(done.dropped)}" if done.dropped else ""
+    print(f"{picture.out}: {what}, {len(data)} bytes{lost}")
+    return ALL_WELL
