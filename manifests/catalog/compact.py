@@ -1,6 +1,6 @@
 """What keeps an output store small: runs' parts merged, what nobody names removed.
 
-Whoever calls holds the store's lease and says so by `check_lease`, which is asked before every change.
+The caller holds the store's lease; `check_lease` is called before every change.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ CheckLease = Callable[[], None]
 """Asked before every change; raises when the lease is lost."""
 
 FEW = 4
-"""So many small parts of a run are merged; fewer are left as they are."""
+"""Number of small parts from which a run is merged; fewer are left as they are."""
 SMALL, FULL = 8 << 20, 32 << 20
 """Bytes: a part that is small, and what parts are merged into. One merged part is held in memory."""
 COMPACT_GRACE = timedelta(hours=24)
-"""How long sources stay beside their merged part: whoever has listed them may still be reading."""
+"""How long sources stay beside their merged part: a reader that has listed them may still be reading."""
 
 _PART = re.compile(r"(metadata/run=[^/]+)/part-(\d{5,})\.parquet")
 _COMPACT = re.compile(r"(metadata/run=[^/]+)/compact-(\d{5,})-(\d{5,})\.parquet")

@@ -117,7 +117,7 @@ def remove(store: OutStore, found: Iterable[Garbage], check_lease: CheckLease) -
 
 
 def remove_pictures(store: OutStore, paths: Sequence[str], check_lease: CheckLease) -> None:
-    """Remove pictures that are wanted no more. One that is gone already is no fault."""
+    """Remove pictures that are no longer wanted. One that is missing already is no fault."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for start in range(0, len(paths), 1000):
             check_lease()

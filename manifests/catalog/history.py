@@ -1,4 +1,4 @@
-"""What earlier runs of a store took: the rows that a forecast is told from."""
+"""Rows of earlier runs of a store, used to estimate duration."""
 
 from __future__ import annotations
 

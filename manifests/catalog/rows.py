@@ -117,7 +117,7 @@ def _is_part(path: str) -> bool:
 
 
 def _part(filesystem: pa.fs.FileSystem, root: str, path: str) -> ds.ParquetFileFragment:
-    """One part with its footer read: a part cut short has none, and is told from a whole one here."""
+    """One part with its footer read: a truncated part has none and is recognised here."""
     part = _PARQUET.make_fragment(f"{root}/{path}", filesystem)
     try:
         part.ensure_complete_metadata()

@@ -23,7 +23,7 @@ DIFFERS = 3
 
 @dataclass(frozen=True, slots=True)
 class CompactSettings:
-    """What `compact` can be told."""
+    """Settings of `manifests compact`."""
 
     store: Annotated[str, argument("an output store: the --output of runs")]
     _: KW_ONLY
@@ -41,7 +41,7 @@ def compact(settings: CompactSettings) -> int:
 
 @dataclass(frozen=True, slots=True)
 class GcSettings:
-    """What `gc` can be told."""
+    """Settings of `manifests gc`."""
 
     store: Annotated[str, argument("an output store: the --output of runs")]
     _: KW_ONLY
@@ -59,15 +59,15 @@ def gc(settings: GcSettings) -> int:
         print("unfinished uploads: this store drops them by itself, or its lifecycle rules do")
     if settings.delete:
         with acquire(store) as lease:
-            removed = remove(store, _told(garbage(store), before, "removing"), lease.check)
+            removed = remove(store, _described(garbage(store), before, "removing"), lease.check)
         print(f"{removed} removed")
     else:
-        found = sum(1 for _ in _told(garbage(store), before, "old"))
+        found = sum(1 for _ in _described(garbage(store), before, "old"))
         print(f"{found} that --delete would remove")
     return 0
 
 
-def _told(found: Iterable[Garbage], before: datetime, word: str) -> Iterator[Garbage]:
+def _described(found: Iterable[Garbage], before: datetime, word: str) -> Iterator[Garbage]:
     """Those that are old enough; each is printed, the young ones too."""
     for thing in found:
         old = thing.modified <= before
@@ -79,7 +79,7 @@ def _told(found: Iterable[Garbage], before: datetime, word: str) -> Iterator[Gar
 
 @dataclass(frozen=True, slots=True)
 class VerifySettings:
-    """What `verify` can be told."""
+    """Settings of `manifests verify`."""
 
     store: Annotated[str, argument("an output store: the --output of runs")]
     _: KW_ONLY
@@ -104,7 +104,7 @@ def verify(settings: VerifySettings) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CurrentSettings:
-    """What `current` can be told."""
+    """Settings of `manifests current`."""
 
     store: Annotated[str, argument("an output store: the --output of runs")]
     _: KW_ONLY
@@ -120,7 +120,7 @@ def current(settings: CurrentSettings) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ExportSettings:
-    """What `export` can be told."""
+    """Settings of `manifests export`."""
 
     store: Annotated[str, argument("an output store: the --output of runs")]
     _: KW_ONLY

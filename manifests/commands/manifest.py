@@ -27,7 +27,7 @@ from restore.storage import OutStore
 
 @dataclass(frozen=True, slots=True)
 class ValidateSettings:
-    """What `validate` can be told."""
+    """Settings of `manifests validate`."""
 
     manifest: Annotated[str, argument("a manifest: Parquet, CSV or JSON Lines")]
 
@@ -40,7 +40,7 @@ def validate(settings: ValidateSettings) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ShowSettings:
-    """What `show` can be told."""
+    """Settings of `manifests show`."""
 
     manifest: Annotated[str, argument("a manifest: Parquet, CSV or JSON Lines")]
     _: KW_ONLY
@@ -63,7 +63,7 @@ def show(settings: ShowSettings) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildSettings:
-    """What `build` can be told."""
+    """Settings of `manifests build`."""
 
     images: Annotated[str, option("the folder of the photos, in any store", "URI")]
     masks: Annotated[
@@ -127,7 +127,7 @@ FOUND = {
 
 @dataclass(frozen=True, slots=True)
 class DiffSettings:
-    """What `diff` can be told."""
+    """Settings of `manifests diff`."""
 
     manifests: Annotated[tuple[str, ...], argument("a manifest, or the older of two and the newer")]
     _: KW_ONLY

@@ -35,7 +35,7 @@ OUTPUT_PART = r"^(|.*/)metadata/run=[^/]+/(?:part|compact)-[^/]*\.parquet$"
 """By this an output store shows itself among the photos; its pictures are no photos to be restored."""
 
 FIRST = 100
-"""So many of what was found are named; the rest are counted."""
+"""Number of findings of each kind that are named; the rest are counted."""
 BATCH = 10_000
 MEMORY_LIMIT = "192MiB"
 """Of pairing; beyond, it spills. Ten million objects are paired in it as fast as in a gigabyte."""
@@ -326,9 +326,9 @@ def _probe(con: duckdb.DuckDBPyConnection, path: Path, *, wanted: bool) -> None:
 
 
 def _rows(sidecar: Sequence[str]) -> str:
-    told = "".join(f", sidecar.{sql.name(column)}" for column in sidecar)
+    sidecar_columns = "".join(f", sidecar.{sql.name(column)}" for column in sidecar)
     return f"""
-        SELECT wanted.*, probed.* EXCLUDE (image, fault){told}
+        SELECT wanted.*, probed.* EXCLUDE (image, fault){sidecar_columns}
         FROM wanted LEFT JOIN probed USING (image) LEFT JOIN sidecar USING (item_id) ORDER BY wanted.item_id
     """
 
@@ -361,7 +361,7 @@ def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:
 
 
 def _write(store: OutStore, name: str, built: Path) -> None:
-    """Replaces the manifest at once; it is whole in memory, as it will be for whoever reads it."""
+    """Replaces the manifest at once; it is whole in memory, as it will be for its reader."""
     try:
         store.overwrite(name, built.read_bytes())
     except ItemError as error:

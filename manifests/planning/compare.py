@@ -51,10 +51,10 @@ class Changes:
 
 def against_store(planned: Plan, wanted: Rows, committed: Rows) -> Changes:
     """A plan and what the manifest no longer names."""
-    gone = removed(wanted, committed)["item_id"]
+    missing = removed(wanted, committed)["item_id"]
     counts, first = dict(planned.counts), dict(planned.first)
-    if len(gone):
-        counts[REMOVED], first[REMOVED] = len(gone), gone.slice(0, FIRST).to_pylist()
+    if len(missing):
+        counts[REMOVED], first[REMOVED] = len(missing), missing.slice(0, FIRST).to_pylist()
     with sql.connection() as con:
         register(con, "todo", planned.todo)
         register(con, "reused", planned.reused)
@@ -64,7 +64,7 @@ def against_store(planned: Plan, wanted: Rows, committed: Rows) -> Changes:
 
 _TODO = pa.schema([("item_id", pa.string()), ("reason", pa.string())])
 
-# Versions are told apart where both manifests give one; a manifest alone cannot know more.
+# Versions are compared where both manifests give one; a manifest alone cannot know more.
 _COMPARED = f"""
     CREATE TEMP TABLE compared AS
     SELECT coalesce(new.item_id, old.item_id) AS item_id, coalesce(new.row, old.row) AS row,

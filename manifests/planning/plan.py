@@ -26,7 +26,7 @@ DONE, REUSED, FAILED_BEFORE, OVER_LIMIT = "done", "reused", "failed_before", "ov
 NOT_PAINTED = (DONE, REUSED, FAILED_BEFORE)
 
 FIRST = 10
-"""So many rows of each reason are named."""
+"""Number of rows named for each reason."""
 
 NAMES_ENGINE = "contains(overrides, '\"engine\":')"  # or a prompt has these words; parsing JSON is dear
 NAMED_ENGINE = "json_extract_string(overrides, '$.engine')"
@@ -73,7 +73,7 @@ def plan(
         engine: the recipe's engine, for the rows that name none.
         retry_failed: do all failed rows again.
         copy_unmasked: rows without a mask, which failed for that, are wanted as copies now.
-        limit: plan at most so many rows; the rest are counted as `over_limit`.
+        limit: plan at most this many rows; the rest are counted as `over_limit`.
     """
     extra = [name for name in wanted.schema.names if name.startswith(EXTRA_PREFIX)]
     with sql.connection() as con:
@@ -138,7 +138,7 @@ _WANTED = f"""
 def _changed_rows(wanted: str) -> str:
     """Numbers of the rows worth a closer look: all but those whose current picture has the same inputs.
 
-    Items and inputs are told apart by 64 bits each, so that a row takes a few bytes and ten million fit
+    Items and inputs are identified by 64 bits each, so that a row takes a few bytes and ten million fit
     into memory. Two items of one hash are both looked at: their inputs' hashes, which hold the item's own
     name, differ.
     """

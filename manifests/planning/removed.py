@@ -62,7 +62,7 @@ def since(store: OutStore, items: pa.Table, now: datetime) -> pa.Table:
 
 
 def _remembered(store: OutStore) -> pa.Table:
-    """What the last night kept. Without it photos have been gone since tonight, and none goes too soon."""
+    """Rows that the last night kept. Without them, photos count as missing since tonight."""
     try:
         return pq.read_table(io.BytesIO(store.read(MEMORY)))
     except FileNotFoundError:
@@ -70,7 +70,7 @@ def _remembered(store: OutStore) -> pa.Table:
 
 
 def remember(store: OutStore, found: pa.Table) -> None:
-    """Keep what `since` has told for the next night. What has come back is forgotten."""
+    """Keep the rows of `since` for the next night. Photos that are listed again are dropped."""
     sink = io.BytesIO()
     pq.write_table(found, sink, compression="zstd")
     store.overwrite(MEMORY, sink.getvalue())
@@ -95,12 +95,12 @@ def removed_outcomes(
         Outcomes of `OUTCOME_SCHEMA` and `extra` without the columns that are set at commit.
     """
     schema = pa.schema([field for field in outcome_schema(extra) if field.name not in SET_AT_COMMIT])
-    told = {"run_id": run_id, "started_at": started_at, "software_version": software_version}
-    told |= {"status": REMOVED, "reason": REMOVED}
+    values = {"run_id": run_id, "started_at": started_at, "software_version": software_version}
+    values |= {"status": REMOVED, "reason": REMOVED}
     with sql.connection() as con:
         con.register("items", items)
         register(con, "committed", committed)
-        columns = ", ".join(_told(name, told) for name in schema.names)
+        columns = ", ".join(_column_sql(name, values) for name in schema.names)
         query = f"""
             SELECT {columns} FROM (
                 SELECT item_id, arg_max(picture, row_id) AS picture
@@ -108,11 +108,11 @@ def removed_outcomes(
                 WHERE status IN {sql.texts(SUCCESS)} GROUP BY item_id
             ) ORDER BY item_id
         """
-        return con.sql(query, params=told).to_arrow_table().cast(schema)
+        return con.sql(query, params=values).to_arrow_table().cast(schema)
 
 
-def _told(name: str, told: dict[str, object]) -> str:
-    if name in told:
+def _column_sql(name: str, values: dict[str, object]) -> str:
+    if name in values:
         return f"${name} AS {name}"
     return f"picture.{sql.name(name)} AS {name}" if name in _KEPT else f"NULL AS {name}"
 

@@ -34,7 +34,7 @@ _FROM_READING = (*_FROM_RUN, *_FROM_PLAN, "attempts", "seconds")
 def reused_outcomes(
     reused: Rows, committed: Rows, *, run_id: str, started_at: datetime, software_version: str
 ) -> pa.Table:
-    """The earlier rows, told again by this run.
+    """The earlier rows, repeated as rows of this run.
 
     Args:
         reused: `Plan.reused`: rows of the plan, each with the `row_id` it takes its picture from.
@@ -55,8 +55,8 @@ def reused_outcomes(
                   WHERE row_id IN (SELECT reused_from FROM reused)) AS earlier
             ON reused.reused_from = earlier.row_id
         """
-        told = {"run_id": run_id, "started_at": started_at, "software_version": software_version}
-        return con.sql(query, params=told).to_arrow_table().cast(schema)
+        values = {"run_id": run_id, "started_at": started_at, "software_version": software_version}
+        return con.sql(query, params=values).to_arrow_table().cast(schema)
 
 
 def _source(column: str) -> str:
@@ -79,7 +79,7 @@ def completed(stream: Iterable[pa.Table], todo: SpooledTable, committed: Rows) -
         todo: `Plan.todo`, which names all rows that may be pointed at.
 
     Raises:
-        StorageConfigError: when such a row has gone since the run was planned.
+        StorageConfigError: when such a row is missing since the run was planned.
     """
     with sql.connection() as con:
         known = False
@@ -91,8 +91,8 @@ def completed(stream: Iterable[pa.Table], todo: SpooledTable, committed: Rows) -
             if not known:
                 _keep_formers(con, todo, committed)
                 known = True
-            told = _told(con, outcomes.filter(is_touched))
-            yield pa.concat_tables([outcomes.filter(pc.invert(is_touched)), told])
+            filled = _fill_from_former(con, outcomes.filter(is_touched))
+            yield pa.concat_tables([outcomes.filter(pc.invert(is_touched)), filled])
 
 
 def _keep_formers(con: duckdb.DuckDBPyConnection, todo: SpooledTable, committed: Rows) -> None:
@@ -105,17 +105,17 @@ def _keep_formers(con: duckdb.DuckDBPyConnection, todo: SpooledTable, committed:
     """)
 
 
-def _told(con: duckdb.DuckDBPyConnection, outcomes: pa.Table) -> pa.Table:
+def _fill_from_former(con: duckdb.DuckDBPyConnection, outcomes: pa.Table) -> pa.Table:
     """The outcomes of touched photos, whole. `outcomes` may have columns that no row has: their own."""
     columns = ", ".join(_either(name, "outcomes", _FROM_READING) for name in outcomes.schema.names)
     con.register("outcomes", outcomes)
-    told = con.sql(f"""
+    filled = con.sql(f"""
         SELECT {columns} FROM outcomes JOIN formers AS earlier ON outcomes.reused_from = earlier.row_id
     """).to_arrow_table()
     con.unregister("outcomes")
-    if told.num_rows < outcomes.num_rows:
-        gone = set(outcomes["item_id"].to_pylist()) - set(told["item_id"].to_pylist())
+    if filled.num_rows < outcomes.num_rows:
+        missing = set(outcomes["item_id"].to_pylist()) - set(filled["item_id"].to_pylist())
         raise StorageConfigError(
-            f"the committed row of {min(gone)!r} has gone since this run was planned; run it again"
+            f"the committed row of {min(missing)!r} is missing since this run was planned; run it again"
         )
-    return told.cast(outcomes.schema)
+    return filled.cast(outcomes.schema)

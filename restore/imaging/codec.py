@@ -43,7 +43,7 @@ __all__ = [
 # One thread a process and no cache of operations: a cluster runs one process per core.
 pyvips.cache_set_max(0)
 pyvips.concurrency_set(1)
-# In every process that imports this: no other format can be parsed, whatever bytes come and whoever asks.
+# In every process that imports this, no other format can be parsed, whatever code calls libvips.
 pyvips.operation_block_set("VipsForeignLoad", True)
 for _name in ("Jpeg", "Png", "Tiff", "Webp"):
     pyvips.operation_block_set(f"VipsForeignLoad{_name}Buffer", False)

@@ -41,7 +41,7 @@ class Estimate:
 
 
 def sample(photos: int) -> range:
-    """Which of so many photos to look at, spread evenly."""
+    """Return which of `count` photos to look at, spread evenly."""
     return range(0, photos, max(-(-photos // SAMPLE), 1))
 
 

@@ -64,7 +64,7 @@ def _composed(photo: PaintedPhoto, data: bytes, job: Job) -> FinishedPhoto:
     picture = outpaint.extended(source, recipe.margins, job.max_megapixels)
     pasted = paste(picture, photo.placements, photo.painted, recipe.feather, recipe.margins)
     making = _making(photo.draft)
-    restored = _told_of(replace(picture, pixels=pasted.pixels), making)
+    restored = _with_making(replace(picture, pixels=pasted.pixels), making)
     encoded = codec.encode(restored, recipe.output_format, recipe.quality, xmp.packet(making))
     changed = verify.changed_pixels(encoded, picture, restored, pasted.editable_area, job.max_megapixels)
     measured = quality.measured(restored, _reference(photo.item, job), pasted.damage, recipe.feather)
@@ -95,8 +95,8 @@ def _making(draft: Outcome) -> xmp.Making:
     )
 
 
-def _told_of(picture: Picture, making: xmp.Making) -> Picture:
-    """The picture with its making in its XMP. A packet that cannot be edited gives way to one of ours."""
+def _with_making(picture: Picture, making: xmp.Making) -> Picture:
+    """The picture with its making in its XMP. A packet that cannot be edited is replaced."""
     if picture.xmp is None:
         return replace(picture, xmp=xmp.packet(making))
     try:

@@ -28,7 +28,7 @@ _AZURE_HOST = re.compile(
     r"(core\.(windows\.net|usgovcloudapi\.net|chinacloudapi\.cn)|storage\.azure\.net)",
     re.IGNORECASE,
 )
-# Services that hand credentials to whoever asks from inside a cloud and are not link-local.
+# Services that hand credentials to any caller inside a cloud and are not link-local.
 _METADATA = frozenset(
     ipaddress.ip_address(text)
     for text in ("fd00:ec2::254", "100.100.100.200", "192.0.0.192", "168.63.129.16")

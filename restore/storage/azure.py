@@ -19,7 +19,7 @@ from restore.storage.object_store import ObjectStore, Page, media_type, split, t
 from restore.storage.retry import answered, patience
 
 PAGE = 5000
-"""Blobs of one page of a listing; the service gives no more."""
+"""Blobs of one page of a listing; the most that the service gives."""
 
 CALL: dict[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 30}
 """Of each request: `restore.storage.retry` tries again, at shorter intervals than the client would."""

@@ -15,7 +15,7 @@ NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLON
 
 
 BeforeRead = Callable[[int, str], None]
-"""Told the size in bytes and the version of what is about to be read; raises to stop the read."""
+"""Called with the size in bytes and the version of what is about to be read; raises to stop the read."""
 
 
 @dataclass(frozen=True, slots=True)

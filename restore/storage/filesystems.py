@@ -23,7 +23,7 @@ from restore.storage.s3 import S3Store
 from restore.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, is_local, local_path, scheme_of
 
 CREATE_CONDITIONALLY = S3_SCHEMES | GCS_SCHEMES | AZURE_SCHEMES
-"""Schemes of stores that can be told not to overwrite."""
+"""Schemes of stores that can refuse to overwrite."""
 
 CONNECT_SECONDS, READ_SECONDS = 5, 30
 BOTOCORE_ATTEMPTS = 6

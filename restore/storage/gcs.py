@@ -17,7 +17,7 @@ from restore.storage.object_store import ObjectStore, Page, media_type, split, u
 from restore.storage.retry import answered
 
 PAGE = 1000
-"""Objects of one page of a listing; the service gives no more."""
+"""Objects of one page of a listing; the most that the service gives."""
 
 
 class GcsStore(ObjectStore):

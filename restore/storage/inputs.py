@@ -25,7 +25,7 @@ LISTERS = 16
 
 
 HEADS_BELOW = 3
-"""So few objects of a folder are asked for one by one; more are found by listing it."""
+"""Most objects of a folder that are requested one by one; more are found by listing it."""
 
 
 STREAM_BUFFER = 2**20
@@ -161,7 +161,7 @@ def photographs(uri: str, left_out: Callable[[str], None]) -> Iterator[Entry]:
 
     Args:
         uri: absolute.
-        left_out: told the path of each local link that leads out of the folder or to another folder.
+        left_out: called with the path of each local link that leads out of the folder or to another folder.
 
     Raises:
         StorageConfigError: no such bucket or folder, no right to list it, or a store that stays away.

@@ -93,8 +93,8 @@ class DiskStore:
         """All regular files below `folder` that may be somebody's photographs; nothing hidden is looked at.
 
         Args:
-            left_out: told the path of each link that leads out of `folder`, nowhere, or to another folder,
-                by which files would come twice or without end.
+            left_out: called with the path of each link that leads out of `folder`, nowhere, or to another
+                folder, by which files would come twice or without end.
         """
         real = os.path.realpath(folder)
         for place, folders, names in os.walk(folder, onerror=partial(_unlisted, folder)):
@@ -124,7 +124,7 @@ class DiskStore:
 
 
 def _entry(path: Path, relative: str) -> Entry | None:
-    """What a listing says of one file; None for what is no regular file, or is gone since it was named."""
+    """What a listing says of one file; None if it is no regular file, or missing since it was listed."""
     try:
         status = path.stat()
     except OSError as error:
@@ -142,7 +142,7 @@ def _utf8(path: Path) -> str:
 
 
 def _unlisted(root: str, error: OSError) -> None:
-    """For `os.walk`, which would pass over a folder that it may not read; one that is gone has no files."""
+    """For `os.walk`, which would pass over a folder that it may not read; a missing one has no files."""
     if error.errno not in NOWHERE or error.filename == root:
         raise error
 

@@ -186,7 +186,7 @@ class OutStore:
 
 
 def _join(root: str, path: str) -> str:
-    """`path` below `root`; it comes from validated ids, and a climbing one is a fault of ours."""
+    """`path` below `root`; it comes from validated ids, and a climbing one is a bug."""
     segments = path.strip("/").split("/") if path.strip("/") else []
     if path.startswith("/") or any(segment in {"", ".", ".."} for segment in segments):
         raise ValueError(f"not a path below the output: {path!r}")

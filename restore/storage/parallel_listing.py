@@ -12,7 +12,7 @@ from restore.storage.object_store import ObjectStore, prefix_of
 LISTERS = 16
 """Pages asked for at the same time."""
 WAITING = 4 * LISTERS
-"""With so many folders waiting, the next one is listed whole rather than split into its own folders."""
+"""With this many folders waiting, the next one is listed whole rather than split into its own folders."""
 CHILDREN_PAGES = 4
 """A folder of more children is listed whole: asking for each of its folders could take far more pages."""
 

@@ -103,7 +103,7 @@ def retrying(uri: str, call: Callable[[], T], attempts: int = ATTEMPTS) -> T:
 
 
 def patience(size: int) -> float:
-    """Seconds that a body of so many bytes may take."""
+    """Return the seconds that a body of this many bytes may take."""
     return PATIENCE + size / SLOWEST
 
 

@@ -32,7 +32,7 @@ class Upload:
 
 
 class S3Store(ObjectStore):
-    """Objects of S3. `fs` is s3fs's file system, told not to retry."""
+    """Objects of S3. `fs` is s3fs's file system, set not to retry."""
 
     scheme = "s3"
 

@@ -60,7 +60,7 @@ def watched(command: Sequence[str]) -> tuple[float, float]:
 
 
 def build_made_up(count: int) -> None:
-    """The same command over so many objects that no store has."""
+    """The same command over more objects than a store would hold."""
     modified = datetime.now(UTC)
 
     def photographs(uri: str, left_out: Any) -> Iterator[Entry]:

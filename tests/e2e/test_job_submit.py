@@ -1,4 +1,4 @@
-"""`ray job submit` to a head of our own: follow a job, stop it, go on, see one fail."""
+"""`ray job submit` to a head of this test: follow a job, stop it, resume it, see one fail."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def shown(out: str) -> dict[str, str]:
 
 
 def test_nights_do_what_is_new_and_two_at_once_are_one(tmp_path: Path) -> None:
-    store, out, told = tmp_path / "scans", str(tmp_path / "out"), tmp_path / "told.json"
+    store, out, notified = tmp_path / "scans", str(tmp_path / "out"), tmp_path / "summary.json"
     for folder in ("images/box", "masks/box"):
         (store / folder).mkdir(parents=True)
     for number in range(6):
@@ -91,7 +91,7 @@ def test_nights_do_what_is_new_and_two_at_once_are_one(tmp_path: Path) -> None:
     (store / "masks/box/broken.png").write_bytes(drawn(7))
 
     assert "7 new" in night(str(store), out, "--dry-run") and not Path(out).exists()
-    first = start(str(store), out, "--max-photos", "5", "--notify", f"tee {told}")
+    first = start(str(store), out, "--max-photos", "5", "--notify", f"tee {notified}")
     while not (Path(out) / "lease").exists() or not list((Path(out) / "lease").iterdir()):
         assert first.poll() is None
         time.sleep(0.05)
@@ -100,7 +100,7 @@ def test_nights_do_what_is_new_and_two_at_once_are_one(tmp_path: Path) -> None:
     stdout, stderr = first.communicate(timeout=250)
     assert first.returncode == 0, stderr
     assert len(plan(out)) == 5 and record(out)["reasons"] == {"new": 5, "over_limit": 2}
-    summary = json.loads(told.read_text())
+    summary = json.loads(notified.read_text())
     assert summary["verdict"] == "complete" and summary["removed"]["count"] == 0
     assert summary["run_id"] in stdout
 
@@ -113,7 +113,7 @@ def test_nights_do_what_is_new_and_two_at_once_are_one(tmp_path: Path) -> None:
 
 
 def check_pruning(store: Path, out: str) -> None:
-    """A photo that is gone loses its picture once it has been gone for long, and only then."""
+    """A missing photo loses its picture once it has been missing for the grace period, and only then."""
     (picture_of_it,) = Path(out).glob("images/box/0.*")
     night(str(store), out, "--prune")
     assert picture_of_it.exists(), "it was missed an instant ago"

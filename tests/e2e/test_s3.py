@@ -172,8 +172,8 @@ def test_a_photo_that_is_uploaded_again_is_not_painted_again(s3: S3Server, tmp_p
         old = before[name]
         assert row["reused_from"] == old["row_id"] and row["work_key"] != old["work_key"]
         assert (row["image_version"], row["mask_version"]) != (old["image_version"], old["mask_version"])
-        told = ("status", "output", "output_sha256", "windows", "figures", "image_sha256", "engine_hash")
-        assert all(row[column] == old[column] for column in told)
+        columns = ("status", "output", "output_sha256", "windows", "figures", "image_sha256", "engine_hash")
+        assert all(row[column] == old[column] for column in columns)
     assert len(list(OutStore.open(out).list("images"))) == 4, "one of three was painted again"
     assert "3 done" in run(manifest, out, "--dry-run")[1]
 
@@ -197,9 +197,9 @@ def test_a_local_manifest_may_name_images_on_s3(s3: S3Server, tmp_path: Path) ->
     code, stdout, stderr = run(manifest, str(out), "--log", "json")
     assert code == 3, stderr
     events = [check_event(line) for line in stdout.splitlines()]
-    told = {event["event"]: event for event in events}
+    by_name = {event["event"]: event for event in events}
     assert [events[0]["event"], events[-1]["event"]] == ["plan", "end"]
-    assert told["failed"]["item_id"] == mixed[3]["item_id"] and told["part"]["committed"] == 4
+    assert by_name["failed"]["item_id"] == mixed[3]["item_id"] and by_name["part"]["committed"] == 4
     assert "some_failed: 1 failed, 3 restored" in stderr
     committed = rows(str(out))
     assert Counter(row["error_code"] for row in committed) == {None: 3, "image_not_found": 1}

@@ -39,14 +39,14 @@ REFUSED_URIS = ("s3://bucket/a.png", "gs://bucket/a.png", "az://container/a.png"
 
 
 class Echo(BaseHTTPRequestHandler):
-    """A store that refuses everything, and repeats in its answer all that it was told."""
+    """A store that refuses everything, and echoes each request in its answer."""
 
     protocol_version = "HTTP/1.1"
 
     def refuse(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        told = f"{self.path} {self.headers}".replace("&", "+").replace("<", "(")
-        body = f"<Error><Code>AccessDenied</Code><Message>{told}</Message></Error>".encode()
+        echoed = f"{self.path} {self.headers}".replace("&", "+").replace("<", "(")
+        body = f"<Error><Code>AccessDenied</Code><Message>{echoed}</Message></Error>".encode()
         self.send_response(403, "Forbidden")
         self.send_header("Content-Type", "application/xml")
         self.send_header("Content-Length", str(len(body)))

@@ -65,9 +65,7 @@ def test_build_refuses_what_cannot_be_meant(tmp_path: Path, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("argv", [[], ["restore"]])
-def test_an_unknown_command_is_told_the_known_ones(
-    argv: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unknown_command_lists_the_known_ones(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(argv)
     said = capsys.readouterr().err
@@ -88,9 +86,9 @@ def test_diff_against_a_store_and_the_run_of_what_it_says(
     for name in ("a.jpg", "a.png", "b.jpg"):
         (manifest.parent / name).write_text("no photo")
     assert main(["diff", "--store", str(out), str(manifest), "--json", "--out", str(todo)]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["counts"], told["first"]) == ({"new": 2}, {"new": ["a", "b"]})
-    assert (told["manifests"], told["store"]) == ([str(manifest)], str(out))
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["counts"], printed["first"]) == ({"new": 2}, {"new": ["a", "b"]})
+    assert (printed["manifests"], printed["store"]) == ([str(manifest)], str(out))
     assert not out.exists()
     keys = [
         load_run_spec(RestoreSettings(manifest=str(uri), output=str(out))).plan().todo.to_table()["work_key"]

@@ -19,8 +19,8 @@ def pictured(store: OutStore, number: int) -> Outcome:
     """A restored photo, its picture in the store."""
     data = codec.encode(Picture(photograph(number, 64, 48), "RGB", "png", True), "png", 95).data
     size = {"width": 64, "height": 48, "bit_depth": 8, "color_mode": "RGB"}
-    told = {"output_sha256": sha256_bytes(data), "output_bytes": len(data), "proof": "exact"}
-    one = outcome(number, **size, **told)
+    stored = {"output_sha256": sha256_bytes(data), "output_bytes": len(data), "proof": "exact"}
+    one = outcome(number, **size, **stored)
     assert one.output
     store.create(one.output, data)
     return one

@@ -37,7 +37,7 @@ class Watch:
 
     Attributes:
         log: the file that they write to.
-        seconds: painting a photo takes so much longer, as on a GPU, until the file `log` + ".hurry" exists.
+        seconds: added to the painting of each photo, as on a GPU, until the file `log` + ".hurry" exists.
         cpu_seconds: the same for preparing and finishing it.
         before_prepare: actors that must have loaded before a photo is prepared.
         before_paint: (painted, loaded): after `painted` photos, the next waits for `loaded` loaded actors.

@@ -19,7 +19,7 @@ def sound(records: bytes) -> bytes | None:
     at = 0
     while at + 5 <= len(records) and records[at] == _RECORD:
         (size,) = struct.unpack_from(">H", records, at + 3)
-        if size & 0x8000:  # an extended dataset: its size is in so many bytes that follow
+        if size & 0x8000:  # an extended dataset: the low bits count the bytes of its size
             long = size & 0x7FFF
             size = long + int.from_bytes(records[at + 5 : at + 5 + long], "big")
         if at + 5 + size > len(records):

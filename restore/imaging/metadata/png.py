@@ -132,7 +132,7 @@ def _text(kind: bytes, payload: bytes) -> bytes:
 def embed(data: bytes, around: Metadata) -> bytes:
     """`data` with the metadata in place of what libvips wrote between IHDR and the image data.
 
-    That is a resolution of 25.4 dpi where it was told none.
+    That is a resolution of 25.4 dpi where none was given.
     """
     header, image = 33, data.index(b"IDAT") - 4
     chunks = []

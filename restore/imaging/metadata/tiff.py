@@ -17,7 +17,7 @@ _LOSSLESS = frozenset([1, 2, 3, 4, 5, 8, 32771, 32773, 32946])
 _FOR_PIXELS = tags.STRUCTURAL - {
     *(tags.ORIENTATION, tags.XMP, tags.IPTC, tags.ICC_PROFILE, tags.PHOTOSHOP, tags.PHOTOSHOP_LAYERS)
 }
-_COUNTED = 1000  # pages; more are no longer told apart
+_COUNTED = 1000  # pages; more are counted as this many
 
 
 def read(data: bytes) -> Metadata:

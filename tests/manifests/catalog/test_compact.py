@@ -159,9 +159,9 @@ def test_garbage_is_what_no_row_names(store: OutStore) -> None:
 
 def test_the_pictures_of_a_pruned_item_are_garbage_until_it_comes_back(store: OutStore) -> None:
     pruned, kept = pictured(store, 1), pictured(store, 2)
-    gone = replace(pruned, status="removed", output=None)
+    removed = replace(pruned, status="removed", output=None)
     written(store, [[pruned, kept]])
-    written(store, [[gone]], "20260102T000000Z-000002")
+    written(store, [[removed]], "20260102T000000Z-000002")
     assert [one.path for one in garbage(store)] == [pruned.output]
     written(store, [[pruned]], "20260103T000000Z-000003")
     assert list(garbage(store)) == []

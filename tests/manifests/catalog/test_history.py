@@ -1,4 +1,4 @@
-"""Pace: the rows of earlier runs that a forecast is told from."""
+"""History: the rows of earlier runs that a forecast is estimated from."""
 
 from __future__ import annotations
 

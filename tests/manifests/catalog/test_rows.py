@@ -57,19 +57,19 @@ def test_rows_of_all_runs_once_and_in_order_of_time(store: OutStore) -> None:
 
 
 def test_newest_rows(store: OutStore) -> None:
-    told = rows(
+    outcomes = rows(
         ("1-0", "a", "restored"),
         ("1-1", "b", "failed"),
         ("1-2", "c", "copied"),
         ("2-0", "a", "failed"),
         ("3-0", "c", "restored"),
     )
-    store.create("metadata/run=1/part-00000.parquet", part(*told[:3]))
-    store.create("metadata/run=2/part-00000.parquet", part(*told[3:]))
-    store.create("metadata/run=2/compact-00000.parquet", part(*told[3:]))
+    store.create("metadata/run=1/part-00000.parquet", part(*outcomes[:3]))
+    store.create("metadata/run=2/part-00000.parquet", part(*outcomes[3:]))
+    store.create("metadata/run=2/compact-00000.parquet", part(*outcomes[3:]))
     dataset = committed_rows(store)
-    assert last_outcomes(dataset, COLUMNS).to_pylist() == [told[3], told[1], told[4]]
-    assert current_pictures(dataset, COLUMNS).to_pylist() == [told[0], told[4]]
+    assert last_outcomes(dataset, COLUMNS).to_pylist() == [outcomes[3], outcomes[1], outcomes[4]]
+    assert current_pictures(dataset, COLUMNS).to_pylist() == [outcomes[0], outcomes[4]]
     assert current_pictures(read_committed(store), ["status"]).to_pylist() == [
         {"status": "restored"},
         {"status": "restored"},

@@ -117,15 +117,15 @@ def test_what_is_claimed_twice_is_left_out(
     assert listed.unpaired_masks.count == 0
 
 
-def test_names_that_no_id_may_have_are_told(tmp_path: Path) -> None:
+def test_names_that_no_id_may_have_are_reported(tmp_path: Path) -> None:
     put(tmp_path / "images", "good.jpg", "q?.jpg", "e\u0301.jpg", f"{'n' * 210}.jpg")
     (tmp_path / "images" / os.fsdecode(b"\xff.jpg")).write_bytes(b"")
     listed, rows = built(tmp_path)
     assert set(rows) == {"good", "\u00e9"}  # of another normal form, the id is put right
     assert rows["\u00e9"]["image"].endswith("e\u0301.jpg")
     assert listed.illegal.count == 3
-    told = "\n".join(listed.illegal.first)
-    assert all(words in told for words in ("q?.jpg: holds one of", "longer than 200 bytes", "\\xff.jpg"))
+    named = "\n".join(listed.illegal.first)
+    assert all(words in named for words in ("q?.jpg: holds one of", "longer than 200 bytes", "\\xff.jpg"))
 
 
 def test_hidden_files_and_links_out_of_the_tree(tmp_path: Path) -> None:
@@ -134,14 +134,14 @@ def test_hidden_files_and_links_out_of_the_tree(tmp_path: Path) -> None:
     for name, target in {
         "inside.jpg": "images/a.jpg",
         "out.jpg": "secret/s.jpg",
-        "gone.jpg": "none",
+        "missing.jpg": "none",
         "folder": "secret",
         "loop": "images",
     }.items():
         (tmp_path / "images" / name).symlink_to(tmp_path / target)
     listed, rows = built(tmp_path)
     assert set(rows) == {"a", "inside"}
-    assert listed.links.first == ("folder", "gone.jpg", "loop", "out.jpg")
+    assert listed.links.first == ("folder", "loop", "missing.jpg", "out.jpg")
 
 
 def test_an_output_store_among_the_photos_is_no_source(tmp_path: Path) -> None:
@@ -281,10 +281,10 @@ def test_every_photo_is_a_row_or_ambiguous_or_illegal(
         if together:
             forms = parse_patterns(patterns, same_tree=True)
             pictures = {p for p in pictures if not any(_has_form(p, form) for form in forms)}
-        told = {text.partition(": ")[0] for text in listed.ambiguous.first}
+        claimed = {text.partition(": ")[0] for text in listed.ambiguous.first}
         bad = {stem(text.partition(": ")[0]) for text in listed.illegal.first}
-        assert set(rows) | told | bad == {stem(path) for path in pictures}
-        assert not set(rows) & told and not set(rows) & bad and not told & bad
+        assert set(rows) | claimed | bad == {stem(path) for path in pictures}
+        assert not set(rows) & claimed and not set(rows) & bad and not claimed & bad
         assert listed.photos == len(pictures)
         assert listed.unpaired_images.count == sum(row["mask"] is None for row in rows.values())
         taken = [row["mask"] for row in rows.values() if row["mask"]]
@@ -339,7 +339,7 @@ def test_a_manifest_from_a_bucket_into_a_bucket(s3: Any) -> None:
     assert fetch(image, version=version, missing=ErrorCode.IMAGE_NOT_FOUND).data == b"in/x/a.jpg"
 
 
-def test_a_missing_bucket_is_told(s3: Any, tmp_path: Path) -> None:
+def test_a_missing_bucket_is_reported(s3: Any, tmp_path: Path) -> None:
     with pytest.raises(StorageConfigError, match="no such bucket or folder"):
         build(Sources(images="s3://no-such-bucket/in"), str(tmp_path / "m.parquet"))
     put(tmp_path / "images", "a.jpg")

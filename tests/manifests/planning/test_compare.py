@@ -24,7 +24,7 @@ new path,d.tif,d.png,i1,m1,
 redrawn,e.tif,e.png,i1,m1,
 unmasked,f.tif,f.png,i1,m1,
 other seed,g.tif,g.png,i1,m1,3
-gone,h.tif,h.png,i1,m1,
+missing,h.tif,h.png,i1,m1,
 """
 NEW = """item_id,image,mask,image_version,mask_version,seed,x_box
 fresh,z.tif,z.png,i1,m1,,7
@@ -48,7 +48,7 @@ def test_two_manifests_differ_by_the_first_difference_of_each_row(tmp_path: Path
     changes = between(old.table, new.table)
     assert changes.first == {
         "added": ["fresh"],
-        "removed": ["gone"],
+        "removed": ["missing"],
         "image_changed": ["new path", "new bytes"],
         "mask_changed": ["unmasked", "redrawn"],
         "overrides_changed": ["other seed"],
@@ -81,13 +81,13 @@ def test_a_store_says_what_was_removed_and_names_the_first_of_each(tmp_path: Pat
     found, log = manifest(tmp_path, "m.csv", NEW), Log()
     wanted = {row["item_id"]: row for row in compared(found, log)[1].to_pylist()}
     log.add(wanted["same"])
-    log.add({**wanted["same"], "item_id": "gone"})
+    log.add({**wanted["same"], "item_id": "missing"})
     log.add({**wanted["same"], "item_id": "never there"}, code="mask_full")
     log.add(wanted["redrawn"], code="mask_full")
     log.add({**wanted["new bytes"], "image_version": "i1"})
     changes, _ = compared(found, log)
     assert changes.counts == {"done": 1, "removed": 1, "failed_before": 1, "image_changed": 1, "new": 5}
-    assert changes.first["removed"] == ["gone"] and changes.first["failed_before"] == ["redrawn"]
+    assert changes.first["removed"] == ["missing"] and changes.first["failed_before"] == ["redrawn"]
     assert changes.first["new"] == ["fresh", "other seed", "unmasked", "new path", "half known"]
     assert changes.todo.num_rows == 6
 

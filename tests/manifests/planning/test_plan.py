@@ -101,8 +101,8 @@ def test_new_and_done() -> None:
     assert reason(log, row()) == "done"
 
 
-def test_the_newest_row_is_told_by_run_then_part_then_row() -> None:
-    """Also where a run had so many parts that their numbers outgrew five digits."""
+def test_the_newest_row_is_chosen_by_run_then_part_then_row() -> None:
+    """Also where a run had more parts than fit, so that their numbers outgrew five digits."""
     for older, newer in (
         ("000001-100000-000001", "000002-00000-000000"),
         ("000001-00009-000099", "000001-00010-000000"),
@@ -238,7 +238,7 @@ def former(log: Log, values: Mapping[str, Any], **more: Any) -> tuple[Any, ...]:
     return item["former"], item["former_image_sha256"], item["former_mask_sha256"]
 
 
-def test_a_photo_with_new_versions_only_is_told_what_it_was() -> None:
+def test_a_photo_with_new_versions_only_carries_its_former_row() -> None:
     log = Log()
     log.add(row(image_version="i0"), **SHA)
     current = log.add(row(image_version="i1"), **SHA)

@@ -1,4 +1,4 @@
-"""Removed: what has a picture and is named no more."""
+"""Removed: items that have a picture and are no longer named."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.stores import written
 COMMITTED = pa.table(
     {
         "row_id": ["1", "2", "3", "4", "5"],
-        "item_id": ["kept", "gone", "gone", "never shown", "also gone"],
+        "item_id": ["kept", "missing", "missing", "never shown", "also missing"],
         "status": ["restored", "copied", "failed", "failed", "restored"],
     }
 )
@@ -25,7 +25,7 @@ COMMITTED = pa.table(
 
 def test_an_item_with_a_picture_and_without_a_row_is_removed() -> None:
     wanted = pa.table({"item_id": ["kept", "new"]})
-    assert removed(wanted, COMMITTED)["item_id"].to_pylist() == ["also gone", "gone"]
+    assert removed(wanted, COMMITTED)["item_id"].to_pylist() == ["also missing", "missing"]
 
 
 def test_nothing_is_removed_from_a_new_store() -> None:
@@ -34,12 +34,12 @@ def test_nothing_is_removed_from_a_new_store() -> None:
 
 def test_what_was_pruned_is_removed_once() -> None:
     pruned = pa.table(
-        {"row_id": ["6", "7"], "item_id": ["gone", "also gone"], "status": ["removed", "removed"]}
+        {"row_id": ["6", "7"], "item_id": ["missing", "also missing"], "status": ["removed", "removed"]}
     )
-    back = pa.table({"row_id": ["8"], "item_id": ["gone"], "status": ["restored"]})
+    back = pa.table({"row_id": ["8"], "item_id": ["missing"], "status": ["restored"]})
     wanted = pa.table({"item_id": ["kept"]})
     assert removed(wanted, pa.concat_tables([COMMITTED, pruned])).num_rows == 0
-    assert removed(wanted, pa.concat_tables([COMMITTED, pruned, back]))["item_id"].to_pylist() == ["gone"]
+    assert removed(wanted, pa.concat_tables([COMMITTED, pruned, back]))["item_id"].to_pylist() == ["missing"]
 
 
 def test_the_first_night_that_missed_a_photo_is_remembered(tmp_path: Path) -> None:
@@ -59,13 +59,15 @@ def test_the_first_night_that_missed_a_photo_is_remembered(tmp_path: Path) -> No
 
 def test_a_pruned_item_has_a_row_that_says_so_and_no_picture(tmp_path: Path) -> None:
     store = OutStore.open(str(tmp_path))
-    first = outcome(1, item_id="gone", output="images/gone.1.png")
-    newer = outcome(2, item_id="gone", output="images/gone.2.png", image_version="v2", extra={"x_title": "T"})
-    written(store, [[first, outcome(3, item_id="kept")], [newer, failure(4, item_id="gone")]])
-    items = pa.table({"item_id": ["gone"]})
+    first = outcome(1, item_id="missing", output="images/missing.1.png")
+    newer = outcome(
+        2, item_id="missing", output="images/missing.2.png", image_version="v2", extra={"x_title": "T"}
+    )
+    written(store, [[first, outcome(3, item_id="kept")], [newer, failure(4, item_id="missing")]])
+    items = pa.table({"item_id": ["missing"]})
     assert pruned_pictures(items, committed_rows(store)) == [], "nothing goes before its row says so"
-    told = {"run_id": "later", "started_at": STARTED, "software_version": "1"}
-    rows = removed_outcomes(items, committed_rows(store), extra=["x_title", "x_new"], **told)  # type: ignore[arg-type]
+    values = {"run_id": "later", "started_at": STARTED, "software_version": "1"}
+    rows = removed_outcomes(items, committed_rows(store), extra=["x_title", "x_new"], **values)  # type: ignore[arg-type]
     assert rows.schema.names == [n for n in outcome_schema(["x_title", "x_new"]).names if n not in SET_LATER]
     (row,) = rows.to_pylist()
     assert (row["status"], row["reason"], row["output"], row["image_version"]) == (
@@ -74,11 +76,11 @@ def test_a_pruned_item_has_a_row_that_says_so_and_no_picture(tmp_path: Path) -> 
         None,
         "v2",
     )
-    assert (row["item_id"], row["run_id"], row["x_title"], row["x_new"]) == ("gone", "later", None, None)
+    assert (row["item_id"], row["run_id"], row["x_title"], row["x_new"]) == ("missing", "later", None, None)
     rows = rows.append_column("row_id", pa.array(["999999-00000-000000"]))
     rows = rows.append_column("committed_at", pa.array([STARTED], pa.timestamp("us", tz="UTC")))
     committed = pa.concat_tables([committed_rows(store).to_table(), rows], promote_options="default")
-    assert pruned_pictures(items, committed) == ["images/gone.1.png", "images/gone.2.png"]
+    assert pruned_pictures(items, committed) == ["images/missing.1.png", "images/missing.2.png"]
     assert current_pictures(committed, ("item_id",))["item_id"].to_pylist() == ["kept"]
 
 

@@ -45,7 +45,7 @@ def committed() -> pa.Table:
     return pa.Table.from_pylist(rows, schema=OUTCOME_SCHEMA)
 
 
-def test_the_earlier_row_is_told_again_by_this_run() -> None:
+def test_the_earlier_row_is_repeated_by_this_run() -> None:
     schema = pa.schema([*PLAN_SCHEMA, pa.field("x_box", pa.string()), pa.field("reused_from", pa.string())])
     plan_row = {
         "item_id": "a",
@@ -116,7 +116,7 @@ def test_a_touched_photo_shows_its_former_picture_under_its_new_key() -> None:
     assert (row["attempts"], row["seconds"]["fetch"], row["x_box"]) == (3, 1.5, "7")
 
 
-def test_a_former_row_that_has_gone_loses_no_photo_in_silence() -> None:
+def test_a_missing_former_row_is_an_error() -> None:
     stream = [outcomes_table([TOUCHED], ["x_box"])]
-    with pytest.raises(StorageConfigError, match="'a' has gone"):
+    with pytest.raises(StorageConfigError, match="'a' is missing"):
         list(completed(stream, todo("000002-00000-000000"), committed().slice(0, 1)))

@@ -140,7 +140,7 @@ def test_bad_override_values_stay_for_their_row(tmp_path: Path) -> None:
     assert (row["overrides"], row["x_a"]) == ('{"refine":"maybe","seed":"many"}', "1.10")
 
 
-def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+def test_every_fault_is_reported_at_once(tmp_path: Path) -> None:
     text = (
         "item_id,image,promt,dtype,models.vae,X_a,colour\n"
         "a//b,1.png,,,,,\n"

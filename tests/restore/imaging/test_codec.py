@@ -605,8 +605,10 @@ def visit(kind, *_):
     return pyvips.ffi.NULL
 visit(pyvips.type_from_name("VipsForeignLoad"))
 """
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    found = dict(line.split() for line in told.stdout.splitlines())
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    found = dict(line.split() for line in answer.stdout.splitlines())
     enabled = {name for name, state in found.items() if state == "enabled"}
     assert enabled == {f"{form}load_buffer" for form in ("jpeg", "png", "tiff", "webp")}
     assert {"svgload_buffer", "heifload_buffer", "gifload_buffer", "svgload"} <= found.keys()

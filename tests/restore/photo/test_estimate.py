@@ -1,4 +1,4 @@
-"""Estimate: what a run would take, told from a few of its photos."""
+"""Estimate: the cost of a run, from a sample of its photos."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_windows_and_work_are_those_of_the_run(job: Job, tmp_path: Path) -> None
         item(tmp_path, "hole", 1),
         item(tmp_path, "classical", 1, '{"engine":"ns"}'),
         item(tmp_path, "nothing", 0),
-        Item("gone", str(tmp_path / "gone.png"), "0" * 16),
+        Item("missing", str(tmp_path / "missing.png"), "0" * 16),
     ]
     found = estimate(items, 4, job)
     assert (found.photos, found.sampled) == (4, 4) and found.windows == {"sdxl": 1, "ns": 1}

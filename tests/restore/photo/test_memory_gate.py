@@ -33,7 +33,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a process that takes room and holds it until it is told a line."""
+    """Starts a process that takes room and holds it until it reads a line."""
     running = []
 
     def started(need: int, limit: float = 60) -> subprocess.Popen[str]:

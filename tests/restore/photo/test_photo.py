@@ -120,18 +120,18 @@ def test_a_photo_is_restored_and_its_row_tells_all(inputs: Path, job: Job) -> No
 def test_the_same_bytes_under_a_new_version_are_not_painted_again(inputs: Path, job: Job) -> None:
     image, mask = save(inputs / "a.png", data.astronaut()), save(inputs / "m.png", scratch((512, 512)))
     first = restore(Item("a", image, KEY, mask=mask), job)
-    told: dict[str, Any] = {
+    former: dict[str, Any] = {
         "mask": mask,
         "former": "row",
         "former_image_sha256": first.image_sha256,
         "former_mask_sha256": first.mask_sha256,
     }
-    again = prepare(Item("a", image, KEY, reason="image_changed", **told), job)
+    again = prepare(Item("a", image, KEY, reason="image_changed", **former), job)
     assert isinstance(again, Outcome)
     assert (again.reason, again.reused_from, again.work_key) == ("touched", "row", KEY)
     assert again.image_version == first.image_version and again.seconds.fetch > 0 and again.width is None
     for other in ("former", "former_image_sha256", "former_mask_sha256"):
-        changed = prepare(Item("a", image, KEY, **{**told, other: None}), job)
+        changed = prepare(Item("a", image, KEY, **{**former, other: None}), job)
         assert isinstance(changed, Prepared), f"another {other} is another photo"
 
 

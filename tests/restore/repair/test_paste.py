@@ -84,7 +84,7 @@ def test_known_pixels_stay_bit_for_bit_and_the_repair_fits(kind: str) -> None:
     shown, wanted = (seen(pixels, mode).astype(float) for pixels in (done.pixels, truth))
     near = done.editable_area & (
         np.indices(holes.shape)[1] > 600
-    )  # of the scratch, which is told by what is round it
+    )  # of the scratch, which follows from its surroundings
     assert np.abs(shown - wanted)[near].mean() < 0.03 * np.ptp(wanted)
     if mode in ("LA", "RGBA"):
         assert np.array_equal(done.pixels[..., -1], spoilt[..., -1])

@@ -95,7 +95,7 @@ def test_a_blob_that_changes_while_it_is_read(azurite: Any) -> None:
 
 
 @pytest.mark.heavy
-def test_the_store_is_told_what_an_object_is(azurite: Any) -> None:
+def test_an_object_has_its_media_type(azurite: Any) -> None:
     store = OutStore.open(f"az://{azurite.fresh_bucket()}")
     store.create("images/a.png", b"x")
     fs, path = connections.filesystem(f"{store.root}/images/a.png")

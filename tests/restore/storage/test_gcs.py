@@ -50,7 +50,7 @@ def test_a_version_is_the_generation(gcs: Any) -> None:
     assert versions([f"{store.root}/a"]) != before
 
 
-def test_the_store_is_told_what_an_object_is(gcs: Any) -> None:
+def test_an_object_has_its_media_type(gcs: Any) -> None:
     store = OutStore.open(f"gs://{gcs.fresh_bucket()}")
     store.create("images/a.png", b"x")
     fs, path = connections.filesystem(f"{store.root}/images/a.png")

@@ -199,11 +199,11 @@ def test_the_bytes_repeat(job: Job, tmp_path: Path) -> None:
     assert first == second
 
 
-def test_a_picture_of_a_version_that_told_nothing_is_adopted(job: Job, tmp_path: Path) -> None:
-    told = restored(job, tmp_path, "png", SOURCE.encode(), "source")[1]
+def test_a_picture_without_provenance_is_adopted(job: Job, tmp_path: Path) -> None:
+    with_xmp = restored(job, tmp_path, "png", SOURCE.encode(), "source")[1]
     job.store.remove("images/a.0123456789ab.png")
     silent = io.BytesIO()
-    Image.fromarray(np.asarray(Image.open(io.BytesIO(told)))).save(silent, "png")
+    Image.fromarray(np.asarray(Image.open(io.BytesIO(with_xmp)))).save(silent, "png")
     job.store.create("images/a.0123456789ab.png", silent.getvalue())
     outcome, data, _ = restored(job, tmp_path, "png", SOURCE.encode(), "source")
     assert data == silent.getvalue() and outcome.output_sha256 == identity.sha256_bytes(data)
