@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Annotated
 
 from jobs.doctor import DoctorSettings
-from jobs.settings import FrontSettings, ListingSettings, NightlySettings, RestoreSettings, RunSettings
+from jobs.settings import (
+    RECIPE_HELP,
+    FrontSettings,
+    ListingSettings,
+    NightlySettings,
+    RestoreSettings,
+    RunSettings,
+)
 from restore.cli import FLAT, application, argument, call, exit_code, leave
 from restore.errors import UsageError
 from restore.storage import is_local
@@ -28,7 +35,7 @@ app.command("restore.weights.__main__:app", name="weights", help="Fetch, verify 
 app.register_install_completion_command(help="Install the completion of commands for your shell.")
 
 
-@app.command
+@app.command(help_epilogue=RECIPE_HELP)
 def restore(
     photos: Annotated[str | None, argument("a folder of photos, or one photo")] = None,
     masks: Annotated[str | None, argument("the folder of their masks, or its mask")] = None,
@@ -69,7 +76,7 @@ def restore(
     return restore_folder(listing, settings.limit)
 
 
-@app.command
+@app.command(help_epilogue=RECIPE_HELP)
 def nightly(settings: Annotated[NightlySettings, FLAT]) -> int:
     """Restore what is new or changed in a folder tonight."""
     from jobs.nightly import run

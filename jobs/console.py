@@ -14,7 +14,7 @@ from restore.run.ledger import Tally
 
 
 def print_plan(planned: Plan, spec: RunSpec, events: Events) -> None:
-    """Say what would be done and why, to people and to machines."""
+    """Print what is to be done and why, and write it as an event."""
     print(describe(planned, spec), file=spec.console, flush=True)
     events.plan(
         spec.settings.manifest,
@@ -26,7 +26,7 @@ def print_plan(planned: Plan, spec: RunSpec, events: Events) -> None:
 
 
 def describe(planned: Plan, spec: RunSpec) -> str:
-    """How many rows would be done and why, in a few lines."""
+    """The number of rows to be done, by reason, in a few lines."""
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(planned.counts.items()))
     return (
         f"{spec.settings.manifest}: {spec.wanted.num_rows} rows: {reasons or 'none'}\n"
@@ -36,7 +36,7 @@ def describe(planned: Plan, spec: RunSpec) -> str:
 
 
 def print_estimate(planned: Plan, spec: RunSpec) -> None:
-    """Say about what it takes, told from a few of the photos and from earlier runs."""
+    """Print an estimate of the work, from a sample of the photos and from earlier runs."""
     photos = planned.todo.num_rows
     if not photos:
         return
@@ -47,9 +47,9 @@ def print_estimate(planned: Plan, spec: RunSpec) -> None:
 
 
 def print_summary(run_id: str, verdict: str, tally: Tally, message: str, spec: RunSpec) -> None:
-    """What became of a run."""
+    """The verdict of a run, and its photos by result; a reused one was not painted."""
     console = spec.console
-    counts = ", ".join(f"{count} {status}" for status, count in sorted(tally.status.items()))
+    counts = ", ".join(f"{count} {result}" for result, count in sorted(tally.results.items()))
     print(f"run {run_id}: {verdict}: {counts or 'nothing to do'}", file=console)
     for error, count in tally.codes.most_common():
         print(f"  {count} failed with {error}", file=console)

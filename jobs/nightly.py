@@ -26,12 +26,12 @@ from jobs.listed import NAMES_SHOWN, run_spec_from_listing
 from jobs.notify import notify
 from jobs.run import Run, Terms, stop_signals
 from jobs.run_spec import RunSpec
-from jobs.settings import NightlySettings, deadline
+from jobs.settings import RECIPE_HELP, NightlySettings, deadline
 from manifests.catalog import compact
 from manifests.catalog.gc import remove_pictures
 from manifests.catalog.rows import committed_rows
 from manifests.planning.removed import pruned_pictures, remember, removed, since
-from restore.cli import leave, parse
+from restore.cli import exit_code, leave, parse
 from restore.errors import ItemError, SystemicError
 from restore.run.lease import acquire
 from restore.storage import OutStore
@@ -42,8 +42,8 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> int:
     """argv -> settings -> one night -> exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    settings = parse(NightlySettings, "python -m jobs.nightly", "Restore what is new tonight.", argv)
-    return run(settings)
+    name, text = "python -m jobs.nightly", "Restore what is new or changed in a folder tonight."
+    return exit_code(lambda: run(parse(NightlySettings, name, text, argv, help_epilogue=RECIPE_HELP)))
 
 
 def run(settings: NightlySettings) -> int:

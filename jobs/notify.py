@@ -1,4 +1,4 @@
-"""Telling someone how a night went: a webhook, or a command."""
+"""The summary of a night, sent to a webhook or piped to a command."""
 
 from __future__ import annotations
 
@@ -14,21 +14,31 @@ log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 60
 
+SHELL_WORDS = frozenset({"|", ">", ">>", "<", "&&", "||", ";", "&", "2>&1"})
+"""Words of a command line that only a shell understands."""
+
 
 def notify(target: str, summary: Mapping[str, Any]) -> None:
     """POST the summary as JSON to an http(s) URL, or run a command with it on its standard input.
 
-    A target that cannot be told is a warning: the night's work does not hang on it.
+    No shell reads the command: `sh -c '...'` is the way to pipes and redirections. A target that fails is a
+    warning, since the night's work does not depend on it.
     """
     body = json.dumps(summary, sort_keys=True, ensure_ascii=False).encode()
     try:
         if target.startswith(("http://", "https://")):
             _post(target, body)
         else:
-            subprocess.run(shlex.split(target), input=body, check=True, timeout=PATIENCE_SECONDS)
+            _run(shlex.split(target), body)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         # Neither the URL nor the command line: both may hold a secret.
         log.warning("--notify did not work (%s); the run record has the same", type(error).__name__)
+
+
+def _run(words: list[str], body: bytes) -> None:
+    if SHELL_WORDS.intersection(words):
+        log.warning("--notify is run without a shell; write sh -c '...' to use pipes or redirections")
+    subprocess.run(words, input=body, check=True, timeout=PATIENCE_SECONDS)
 
 
 def _post(url: str, body: bytes) -> None:

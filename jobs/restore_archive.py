@@ -12,7 +12,7 @@ from jobs.console import print_estimate, print_plan
 from jobs.exit_codes import ALL_WELL
 from jobs.run import Run, stop_signals
 from jobs.run_spec import load_run_spec
-from jobs.settings import RestoreSettings
+from jobs.settings import RECIPE_HELP, RestoreSettings
 from restore.cli import exit_code, leave, parse
 from restore.run.lease import acquire
 
@@ -20,9 +20,8 @@ from restore.run.lease import acquire
 def main(argv: Sequence[str] | None = None) -> int:
     """argv -> settings -> flow -> exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    return exit_code(
-        lambda: restore(parse(RestoreSettings, "python -m jobs.restore_archive", "Restore an archive.", argv))
-    )
+    name, text = "python -m jobs.restore_archive", "Restore the photos of a manifest."
+    return exit_code(lambda: restore(parse(RestoreSettings, name, text, argv, help_epilogue=RECIPE_HELP)))
 
 
 def restore(settings: RestoreSettings) -> int:

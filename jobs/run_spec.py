@@ -1,7 +1,8 @@
-"""A job's settings, read and understood: recipe, manifest, engines, store. Nothing is done yet."""
+"""The run spec: recipe, manifest, engines and store, read from the settings before anything is written."""
 
 from __future__ import annotations
 
+import logging
 import sys
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,22 +11,27 @@ from typing import TextIO
 from cluster.profiles import PROFILES, Profile
 from jobs.settings import RestoreSettings
 from manifests.catalog.rows import committed_rows
+from manifests.planning.overlap import image_beside, image_inside
 from manifests.planning.plan import Plan, named_engines, plan
 from manifests.query.spool import SpooledTable
 from manifests.reading.schema import fill_versions, input_policy, read_manifest
 from restore import identity
 from restore.engines import EngineConfig
 from restore.engines.selection import EngineSelection, select_engines
+from restore.errors import UsageError
 from restore.photo.memory_gate import MemoryGate
 from restore.photo.state import Job
 from restore.recipe import Recipe, read_recipe
 from restore.run.events import Events
 from restore.storage import AccessPolicy, OutStore
+from restore.storage.uris import redact
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """The settings, read and understood: all that a run needs before it touches the store."""
+    """All that a run needs, checked before it writes to the store."""
 
     settings: RestoreSettings
     recipe: Recipe
@@ -54,7 +60,7 @@ class RunSpec:
 
     @property
     def console(self) -> TextIO:
-        """Where lines for people go: not among the events."""
+        """Where text goes: stderr when stdout holds JSON events."""
         return sys.stderr if self.settings.log == "json" else sys.stdout
 
     def job(self, run_id: str) -> Job:
@@ -85,6 +91,8 @@ def load_run_spec(settings: RestoreSettings) -> RunSpec:
     recipe = read_recipe(settings.recipe, settings.set)
     access = input_policy(settings.manifest, settings.allow_root, settings.allow_http)
     wanted = fill_versions(read_manifest(settings.manifest), access)
+    store = OutStore.open(settings.output)
+    _keep_apart(wanted, store)
     return RunSpec(
         settings=settings,
         recipe=recipe,
@@ -92,8 +100,22 @@ def load_run_spec(settings: RestoreSettings) -> RunSpec:
         engines=_select_engines(settings, profile, recipe, named_engines(wanted)),
         wanted=wanted,
         access=access,
-        store=OutStore.open(settings.output),
+        store=store,
     )
+
+
+def _keep_apart(wanted: SpooledTable, store: OutStore) -> None:
+    """Refuse originals inside the output store; warn where the store lies among the originals.
+
+    Raises:
+        UsageError: naming the first photo inside.
+    """
+    if inside := image_inside(wanted, store.root):
+        raise UsageError(
+            f"{redact(inside)} lies inside --output {store.root}; keep originals and results apart"
+        )
+    if beside := image_beside(wanted, store.root):
+        log.warning("--output %s lies in the folder of %s; keep it elsewhere", store.root, redact(beside))
 
 
 def _bytes(gibibytes: float | None) -> int | None:

@@ -11,6 +11,12 @@ from cluster.profiles import PROFILES
 from restore.cli import option, options
 from restore.engines.cost import RATES
 from restore.errors import UsageError
+from restore.recipe import describe_fields
+
+RECIPE_HELP = "\n".join(
+    ["Recipe fields, for --set NAME=VALUE, a recipe file or a manifest's columns:", "", *describe_fields()]
+)
+"""Ends the help of every job that restores photos."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

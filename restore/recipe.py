@@ -92,32 +92,61 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    engine: EngineName = "auto"
-    prompt: Annotated[str, Field(max_length=2000)] = ""
-    negative_prompt: Annotated[str, Field(max_length=2000)] = ""
-    num_inference_steps: Annotated[int, Field(ge=1, le=1000)] = 30
-    guidance_scale: Annotated[float, Field(ge=0, le=50)] = 7.5
-    strength: Annotated[float, Field(gt=0, le=1)] = 0.99
-    high_noise_frac: Annotated[float, Field(gt=0, lt=1)] = 0.8
-    refine: bool = True
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
-    scheduler: Scheduler = "checkpoint"
-    mask_polarity: Polarity = "white_is_damage"
-    mask_threshold: Annotated[int, Field(ge=1, le=255)] = 128
-    dilate_kernel: Annotated[int, Field(ge=1, le=99)] = 5
-    dilate_iterations: Annotated[int, Field(ge=0, le=20)] = 1
-    feather: Annotated[int, Field(ge=0, le=64)] = 4
-    window_context: Annotated[int, Field(ge=8, le=512)] = 64
-    thin_radius: Annotated[float, Field(ge=0, le=64)] = 3.0
-    output_format: OutputFormat = "source"
-    quality: Annotated[int, Field(ge=1, le=100)] = 95
-    mode: Mode = "inpaint"
-    expand: Annotated[str, BeforeValidator(_margins)] = "0,0,0,0"
-    guidance_cutoff: Annotated[float, Field(gt=0, le=1)] = 1.0
-    models: Models = Models()
-    dtype: Dtype = "float16"
-    offload: Offload = "none"
-    compile: Compile = "none"
+    engine: Annotated[EngineName, Field(description="what paints; auto is the profile's choice")] = "auto"
+    prompt: Annotated[
+        str, Field(max_length=2000, description="what the damage should become, for a trained engine")
+    ] = ""
+    negative_prompt: Annotated[str, Field(max_length=2000, description="what it should not become")] = ""
+    num_inference_steps: Annotated[int, Field(ge=1, le=1000, description="denoising steps")] = 30
+    guidance_scale: Annotated[
+        float, Field(ge=0, le=50, description="how closely the prompt is followed; 1 or less turns it off")
+    ] = 7.5
+    strength: Annotated[
+        float, Field(gt=0, le=1, description="noise added to the filled damage; 1 starts from noise alone")
+    ] = 0.99
+    high_noise_frac: Annotated[
+        float, Field(gt=0, lt=1, description="share of the steps that the base runs before the refiner")
+    ] = 0.8
+    refine: Annotated[bool, Field(description="run the refiner after the base")] = True
+    seed: Annotated[
+        int, Field(ge=0, le=2**63 - 1, description="noise; each photo and window derives its own from it")
+    ] = 0
+    scheduler: Annotated[Scheduler, Field(description="sampler of the denoising steps")] = "checkpoint"
+    mask_polarity: Annotated[Polarity, Field(description="which end of a mask's values is damage")] = (
+        "white_is_damage"
+    )
+    mask_threshold: Annotated[
+        int, Field(ge=1, le=255, description="mask value, 1 to 255, from which a pixel is damaged")
+    ] = 128
+    dilate_kernel: Annotated[
+        int, Field(ge=1, le=99, description="px, odd: how far one dilation grows the damage")
+    ] = 5
+    dilate_iterations: Annotated[int, Field(ge=0, le=20, description="how often the damage is dilated")] = 1
+    feather: Annotated[
+        int, Field(ge=0, le=64, description="px: how far outside the damage the blend ends")
+    ] = 4
+    window_context: Annotated[
+        int, Field(ge=8, le=512, description="px of known picture round each window's damage")
+    ] = 64
+    thin_radius: Annotated[
+        float,
+        Field(ge=0, le=64, description="px at 1 megapixel: auto sends thinner damage to classical"),
+    ] = 3.0
+    output_format: Annotated[OutputFormat, Field(description="file format of the result")] = "source"
+    quality: Annotated[int, Field(ge=1, le=100, description="of JPEG and lossy WebP")] = 95
+    mode: Annotated[Mode, Field(description="repaint the damage, or all but what the mask keeps")] = "inpaint"
+    expand: Annotated[
+        str, BeforeValidator(_margins), Field(description="px: left,top,right,bottom, with mode=outpaint")
+    ] = "0,0,0,0"
+    guidance_cutoff: Annotated[float, Field(gt=0, le=1, description="share of the steps that are guided")] = (
+        1.0
+    )
+    models: Annotated[
+        Models, Field(description="what the trained engines are loaded from: models.ROLE=NAME")
+    ] = Models()
+    dtype: Annotated[Dtype, Field(description="number format of the models")] = "float16"
+    offload: Annotated[Offload, Field(description="keep models in CPU memory between uses")] = "none"
+    compile: Annotated[Compile, Field(description="compile the models with torch.compile")] = "none"
 
     @property
     def margins(self) -> tuple[int, int, int, int]:
@@ -175,6 +204,16 @@ a new field, or a changed default, redoes only what it must."""
 
 def _roles(engine: EngineName) -> tuple[Role, ...]:
     return METHODS[engine].roles if engine in METHODS else ()
+
+
+def describe_fields() -> list[str]:
+    """One line for each field: its name, its default and what it means."""
+    rows = [
+        (f"{name}={'' if name == 'models' else field.default}", field.description)
+        for name, field in Recipe.model_fields.items()
+    ]
+    width = max(len(setting) for setting, _ in rows)
+    return [f"  {setting:{width}}  {meaning}" for setting, meaning in rows]
 
 
 def base_steps(recipe: Recipe) -> int:

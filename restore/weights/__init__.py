@@ -1,1 +1,5 @@
-"""A model's name -> a verified directory on this node."""
+"""Checkpoints on this node: from a model's name to a verified directory."""
+
+from restore import installation
+
+installation.require()

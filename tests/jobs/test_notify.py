@@ -77,3 +77,10 @@ def test_a_target_that_cannot_be_told_does_not_stop_the_night(
     with caplog.at_level(logging.WARNING):
         notify(target.format(port=free_port()), SUMMARY)
     assert "--notify did not work" in caplog.text
+
+
+def test_a_command_for_a_shell_is_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    notify(f"cat > {tmp_path}/file", SUMMARY)
+    assert "without a shell" in caplog.text and "sh -c" in caplog.text
+    notify(f"sh -c 'cat > {tmp_path}/file'", SUMMARY)
+    assert json.loads((tmp_path / "file").read_text()) == SUMMARY

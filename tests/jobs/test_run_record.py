@@ -49,3 +49,13 @@ def test_a_dry_run_tells_the_plan_and_has_no_record(
     (event,) = [check_event(line) for line in capsys.readouterr().out.splitlines() if '"plan"' in line]
     assert (event["run_id"], event["todo"], event["reasons"]) == (None, 1, {"new": 1})
     assert not (tmp_path / "out").exists()
+
+
+def test_originals_inside_the_output_store_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("item_id,image,mask\na,a.png,m.png\n")
+    assert main(["--manifest", str(manifest), "--output", str(tmp_path)]) == 2
+    assert f"{tmp_path}/a.png lies inside --output {tmp_path}" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.csv"], "nothing is written"

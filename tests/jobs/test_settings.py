@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
+from jobs import nightly, restore_archive
 from jobs.settings import Cards, NightlySettings, RestoreSettings, cards, deadline
 from restore.cli import parse
 from restore.errors import UsageError
+from restore.recipe import Recipe
 
 OPTIONS = {
     "--manifest",
@@ -43,6 +46,16 @@ def test_the_options_are_these(capsys: pytest.CaptureFixture[str]) -> None:
         parse(RestoreSettings, "job", "A job.", ["--help"])
     words = re.split(r"[\s,:\[\]]+", capsys.readouterr().out)
     assert {word for word in words if word.startswith("--")} == OPTIONS | {"--help", "--version"}
+
+
+@pytest.mark.parametrize("job", [restore_archive.main, nightly.main])
+def test_the_help_names_every_recipe_field(
+    job: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        job(["--help"])
+    said = capsys.readouterr().out
+    assert all(f"  {name}=" in said for name in Recipe.model_fields)
 
 
 def test_defaults() -> None:
