@@ -22,5 +22,5 @@ def _first(wanted: Rows, condition: str, root: str) -> str | None:
     with sql.connection() as con:
         register(con, "manifest", wanted)
         query = f"SELECT image FROM manifest WHERE {condition} ORDER BY row LIMIT 1"
-        found = con.sql(query, params={"root": root.rstrip("/")}).fetchone()
-    return str(found[0]) if found else None
+        found = con.sql(query, params={"root": root.rstrip("/")}).fetchall()
+    return str(found[0][0]) if found else None
