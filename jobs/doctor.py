@@ -94,11 +94,11 @@ def _machine() -> Iterator[Finding]:
 
 
 def _classical() -> Iterator[Finding]:
-    import cv2
     import numpy as np
 
     from restore import engines
     from restore.engines import Sampler, Task
+    from restore.imaging.opencv import cv2
     from restore.recipe import Recipe
 
     mask = np.zeros((16, 16), bool)

@@ -19,7 +19,8 @@ OWNERS = {
     "fsspec": ("restore/storage/filesystems.py",),
     "azure": ("restore/storage/azure.py",),
     "gcsfs": ("restore/storage/gcs.py",),
-    "pyvips": ("restore/imaging/",),
+    "pyvips": ("restore/imaging/vips.py",),
+    "cv2": ("restore/imaging/opencv.py",),
     "huggingface_hub": ("restore/weights/checkpoint.py",),
 }
 

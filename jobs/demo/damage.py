@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+
+from restore.imaging.opencv import cv2
+from restore.imaging.pixels import LUMA_WEIGHTS
 
 Pixels = npt.NDArray[np.unsignedinteger[Any]]
 Points = npt.NDArray[np.float64]
@@ -27,7 +29,7 @@ _PAPER: Colour = (0.96, 0.94, 0.89)
 _BED: Colour = (0.99, 0.99, 0.985)
 _INK: Colour = (0.07, 0.06, 0.05)
 _TEA: Colour = (0.58, 0.41, 0.22)
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMA = LUMA_WEIGHTS.astype(np.float32)
 _FAINTEST = 1 / 128
 """Cover below this is none: a soft edge has to end somewhere, so that the mask can hold all of it."""
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-import cv2
 import numpy as np
 
 from jobs.demo.damage import Field, Pixels
+from restore.imaging.opencv import cv2
+from restore.imaging.pixels import LUMA_WEIGHTS
 
 Tone = Literal["gray", "sepia", "faded"]
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMA = LUMA_WEIGHTS.astype(np.float32)
 _SEPIA_SHADOW = np.array([0.17, 0.115, 0.08], np.float32)
 _SEPIA_LIGHT = np.array([0.95, 0.885, 0.76], np.float32)
 

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any, cast
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from restore.engines import EngineConfig, Painted, Task
 from restore.errors import ErrorCode, ItemError
+from restore.imaging.opencv import cv2
 from restore.methods import Method, Size
 from restore.repair.mask import thickness
 

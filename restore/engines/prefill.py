@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+
+from restore.imaging.opencv import cv2
 
 RADIUS = 3  # px
 

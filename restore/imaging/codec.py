@@ -14,45 +14,22 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pyvips
 from PIL import ImageCms
 
 from restore.errors import ErrorCode, ItemError
-from restore.imaging import metadata
-from restore.imaging import pixels as samples
+from restore.imaging import color, metadata
 from restore.imaging.metadata import exif, sniff
 from restore.imaging.metadata.record import Format, Metadata
 from restore.imaging.picture import Encoded, Header, Picture
-from restore.imaging.pixels import Mode, Pixels
+from restore.imaging.pixels import Mode, Pixels, on_white, to_8_bit, to_rgb, upright, without_repeats
+from restore.imaging.vips import dtype_of, first_line, image_of, pyvips, samples_of
 from restore.recipe import OutputFormat
-
-__all__ = [
-    "Encoded",
-    "Format",
-    "Header",
-    "Mode",
-    "Picture",
-    "Pixels",
-    "decode",
-    "encode",
-    "read_header",
-    "shown",
-    "strips",
-]
-
-# One thread a process and no cache of operations: a cluster runs one process per core.
-pyvips.cache_set_max(0)
-pyvips.concurrency_set(1)
-# In every process that imports this, no other format can be parsed, whatever code calls libvips.
-pyvips.operation_block_set("VipsForeignLoad", True)
-for _name in ("Jpeg", "Png", "Tiff", "Webp"):
-    pyvips.operation_block_set(f"VipsForeignLoad{_name}Buffer", False)
 
 FORMATS: Mapping[Format, str] = {"jpeg": "JPEG", "png": "PNG", "tiff": "TIFF", "webp": "WebP"}
 """Formats that are read and written, with their own names."""
-
+EXTENSIONS: Mapping[Format, str] = {"jpeg": "jpg", "png": "png", "tiff": "tif", "webp": "webp"}
+"""The ending of a file's name, without the dot, by its format."""
 _ACCEPTED = "accepted are JPEG, PNG, TIFF and WebP of one picture, gray, RGB or CMYK, 8 or 16 bits"
-_EXTENSIONS: Mapping[Format, str] = {"jpeg": "jpg", "png": "png", "tiff": "tif", "webp": "webp"}
 _LONGEST_SIDE: Mapping[Format, int] = {"jpeg": 65535, "webp": 16383, "png": 2**31 - 1, "tiff": 2**31 - 1}
 _ALPHA: tuple[Mode, ...] = ("LA", "RGBA")
 _SMALL_PROFILE = 4096  # bytes; the usual matrix profiles have 500 to 3200
@@ -81,9 +58,9 @@ def decode(data: bytes, *, max_megapixels: float = 400) -> Picture:
     if header.pages > 1:
         raise _unsupported(f"found {header.pages} pages or frames in one {header.format.upper()}")
     pixels, mode = _pixels(image, data, header.format), header.mode
-    pixels = samples.upright(pixels, around.orientation)
+    pixels = upright(pixels, around.orientation)
     if around.palette and not around.icc:  # a profile of RGB would not fit gray
-        pixels, mode = samples.without_repeats(pixels, mode)
+        pixels, mode = without_repeats(pixels, mode)
     pixels.flags.writeable = False
     return Picture(
         pixels=pixels,
@@ -115,9 +92,9 @@ def strips(data: bytes, *, max_megapixels: float = 400) -> Iterator[tuple[slice,
             rows = min(_STRIP, image.height - top)
             shape = (rows, image.width) if image.bands == 1 else (rows, image.width, image.bands)
             stored = region.fetch(0, top, image.width, rows)
-            yield slice(top, top + rows), np.ndarray(shape, _dtype(image), stored)
+            yield slice(top, top + rows), np.ndarray(shape, dtype_of(image), stored)
     except pyvips.Error as error:
-        raise _unreadable(header.format, _first_line(error)) from None
+        raise _unreadable(header.format, first_line(error)) from None
 
 
 def _open(data: bytes, max_megapixels: float = math.inf) -> tuple[Any, Header, Metadata]:
@@ -131,7 +108,7 @@ def _open(data: bytes, max_megapixels: float = math.inf) -> tuple[Any, Header, M
     except ValueError as error:
         raise _unreadable(form, str(error)) from None
     except pyvips.Error as error:
-        raise _unreadable(form, _first_line(error)) from None
+        raise _unreadable(form, first_line(error)) from None
     _check_size((image.width, image.height), max_megapixels)  # what will be allocated, whatever was said
     around = _noted(_with_sound_icc(around), image)
     width, height = (image.height, image.width) if around.orientation >= 5 else (image.width, image.height)
@@ -210,21 +187,11 @@ def _with_sound_icc(around: Metadata) -> Metadata:
 
 def _pixels(image: Any, data: bytes, form: Format) -> Pixels:
     try:
-        return _memory(image)
+        return samples_of(image)
     except pyvips.Error as error:
         if not _harmless(str(error)):
-            raise _unreadable(form, _first_line(error)) from None
-    return _memory(_load(data, form, fail_on="error"))
-
-
-def _memory(image: Any) -> Pixels:
-    """The samples of a libvips image, computed into one buffer. Its own `numpy()` loses 1 x 1's shape."""
-    shape = (image.height, image.width) if image.bands == 1 else (image.height, image.width, image.bands)
-    return np.ndarray(shape, _dtype(image), image.write_to_memory())
-
-
-def _dtype(image: Any) -> type[np.unsignedinteger[Any]]:
-    return np.uint8 if image.format == "uchar" else np.uint16
+            raise _unreadable(form, first_line(error)) from None
+    return samples_of(_load(data, form, fail_on="error"))
 
 
 def _harmless(message: str) -> bool:
@@ -266,7 +233,7 @@ def encode(
     if "xmp" in homeless and least_xmp:
         data, _ = metadata.embed(plain, form, replace(around, xmp=least_xmp), alpha)
     dropped = tuple(dict.fromkeys((*picture.dropped, *changed, *odd, *homeless)))
-    return Encoded(data, _EXTENSIONS[form], "exact" if lossless and not changed else "lossy", dropped)
+    return Encoded(data, EXTENSIONS[form], "exact" if lossless and not changed else "lossy", dropped)
 
 
 def _target(picture: Picture, output_format: OutputFormat) -> Format:
@@ -284,15 +251,15 @@ def _fit(picture: Picture, form: Format) -> tuple[Picture, tuple[str, ...]]:
         picture = _to_srgb(picture)
         steps.append("cmyk")
     if picture.bit_depth == 16 and form in ("jpeg", "webp"):
-        picture = replace(picture, pixels=samples.to_8_bit(picture.pixels))
+        picture = replace(picture, pixels=to_8_bit(picture.pixels))
         steps.append("16-bit")
     if picture.mode in _ALPHA and form == "jpeg":
         mode: Mode = "L" if picture.mode == "LA" else "RGB"
-        picture = replace(picture, pixels=samples.on_white(picture.pixels), mode=mode)
+        picture = replace(picture, pixels=on_white(picture.pixels), mode=mode)
         steps.append("alpha")
     if picture.mode in ("L", "LA") and form == "webp":
         mode = "RGB" if picture.mode == "L" else "RGBA"
-        picture = replace(picture, pixels=samples.to_rgb(picture.pixels), mode=mode)
+        picture = replace(picture, pixels=to_rgb(picture.pixels), mode=mode)
         steps.append("gray")
     return picture, tuple(steps)
 
@@ -305,9 +272,9 @@ def shown(picture: Picture) -> Picture:
     """
     pixels, mode, icc = picture.pixels, picture.mode, picture.icc
     if picture.bit_depth == 16:
-        pixels = samples.to_8_bit(pixels)
+        pixels = to_8_bit(pixels)
     if mode in _ALPHA:
-        pixels, mode = samples.on_white(pixels), "L" if mode == "LA" else "RGB"
+        pixels, mode = on_white(pixels), "L" if mode == "LA" else "RGB"
     flat = replace(picture, pixels=pixels, mode=mode, exif=None, xmp=None, dpi=None)
     if not _has_own_profile(flat) or icc is None:
         return _to_srgb(flat) if mode == "CMYK" else replace(flat, icc=None)
@@ -316,13 +283,12 @@ def shown(picture: Picture) -> Picture:
 
 def _has_own_profile(picture: Picture) -> bool:
     """Whether the profile is one of the picture's own kind of colours."""
-    kinds = {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}
-    return picture.icc is not None and picture.icc[16:20] == kinds[picture.mode.removesuffix("A")]
+    return picture.icc is not None and color.fits(picture.icc, picture.mode)
 
 
 def _to_srgb(picture: Picture) -> Picture:
     """To sRGB of the same depth by its own profile; CMYK without one by libvips'. No alpha."""
-    image = _vips(picture)
+    image = image_of(picture.pixels, picture.mode)
     embedded = _has_own_profile(picture)
     if embedded:
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", picture.icc)
@@ -334,7 +300,7 @@ def _to_srgb(picture: Picture) -> Picture:
         black_point_compensation=True,
         depth=picture.bit_depth,
     )
-    return replace(picture, pixels=_memory(converted), mode="RGB", icc=None)
+    return replace(picture, pixels=samples_of(converted), mode="RGB", icc=None)
 
 
 def _save(picture: Picture, form: Format, quality: int, lossless: bool) -> bytes:
@@ -342,7 +308,7 @@ def _save(picture: Picture, form: Format, quality: int, lossless: bool) -> bytes
 
     PNG at level 2 with the `up` filter takes 0.4 of the time of Pillow's level 1 and is no larger.
     """
-    image = _vips(picture)
+    image = image_of(picture.pixels, picture.mode)
     data: bytes
     if form == "png":
         data = image.pngsave_buffer(compression=2, filter="up", keep="none")
@@ -356,18 +322,6 @@ def _save(picture: Picture, form: Format, quality: int, lossless: bool) -> bytes
     else:
         data = image.webpsave_buffer(Q=quality, keep="none")
     return data
-
-
-def _vips(picture: Picture) -> Any:
-    """A libvips image over the pixels, without a copy.
-
-    The interpretation has to be said: libvips takes an undeclared single 16-bit channel for 8 bits.
-    """
-    pixels = np.ascontiguousarray(picture.pixels)
-    deep = pixels.dtype == np.uint16
-    names = {"L": "grey16" if deep else "b-w", "RGB": "rgb16" if deep else "srgb", "CMYK": "cmyk"}
-    interpretation = names[picture.mode.removesuffix("A")]
-    return pyvips.Image.new_from_array(pixels, interpretation=interpretation)
 
 
 def unreadable_formats() -> list[str]:
@@ -387,8 +341,3 @@ def _unsupported(found: str) -> ItemError:
 
 def _unreadable(form: Format, why: str) -> ItemError:
     return ItemError(ErrorCode.IMAGE_UNREADABLE, f"the {form.upper()} is damaged or cut short: {why}")
-
-
-def _first_line(error: pyvips.Error) -> str:
-    lines = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
-    return lines[0] if lines else str(error)

@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-import pyvips
 from PIL import ImageCms
 
-from restore.imaging.pixels import Mode, Pixels
+from restore.imaging.opencv import cv2
+from restore.imaging.pixels import LUMA_WEIGHTS, Floats, Mask, Mode, Pixels, to_depth, white_level
+from restore.imaging.vips import image_of, pyvips
 
-Levels = npt.NDArray[np.float32]
 Rgb = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
 
 DARK = 0.5
 """An 8-bit window whose brightest tone is darker than this share of white is stretched too."""
@@ -30,7 +28,6 @@ TAIL = 0.001  # of the known values at either end may be clipped: dust and speck
 HEADROOM = 0.05  # of the stretch at either end, so that the paint may be a little darker or brighter
 MIN_SPAN = 0.05  # of white; a flat window is not stretched into its noise
 SAMPLES = 50_000  # px; enough for a quantile
-_SPACES = {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}
 _HOW: dict[str, Any] = {"intent": "relative", "black_point_compensation": True}
 _TONES = np.arange(256, dtype=np.uint8)
 
@@ -102,33 +99,39 @@ def from_srgb(painted: Rgb, like: Pixels, mode: Mode, icc: bytes | None, tones: 
     return np.dstack([back.reshape(colours.shape), like[..., -1]])
 
 
-def _stretched(levels: Levels, tones: Range) -> Rgb:
+def _stretched(levels: Floats, tones: Range) -> Rgb:
     stretched = (levels - np.float32(tones.low)) * np.float32(255 / (tones.high - tones.low))
     shown: Rgb = np.clip(np.rint(stretched), 0, 255).astype(np.uint8)
     return shown
 
 
-def _unstretched(shown: Rgb, tones: Range) -> Levels:
+def _unstretched(shown: Rgb, tones: Range) -> Floats:
     return shown.astype(np.float32) * np.float32((tones.high - tones.low) / 255) + np.float32(tones.low)
 
 
 def _looked_up(pixels: Pixels, table: Pixels) -> Pixels:
     """What becomes of each sample by itself, computed for 256 samples instead of millions."""
-    found: Pixels = cv2.LUT(np.ascontiguousarray(pixels), table)  # type: ignore[arg-type]
+    found: Pixels = cv2.LUT(np.ascontiguousarray(pixels), table)
     return found
 
 
-def _without_alpha(window: Pixels, mode: Mode) -> tuple[Pixels, str]:
+def _without_alpha(window: Pixels, mode: Mode) -> tuple[Pixels, Mode]:
     if mode == "LA":
         return window[..., 0], "L"
     return (window[..., :3], "RGB") if mode == "RGBA" else (window, mode)
 
 
-def _profile(base: str, icc: bytes | None) -> bytes | None:
+def _profile(base: Mode, icc: bytes | None) -> bytes | None:
     """The profile to go through: none for sRGB itself, and for gray and RGB that do not say what they are."""
-    if icc is None or icc[16:20] != _SPACES[base] or _is_srgb(icc):
+    if icc is None or not fits(icc, base) or _is_srgb(icc):
         return None
     return icc
+
+
+def fits(icc: bytes, mode: Mode) -> bool:
+    """Whether an ICC profile is one of this mode's kind of colours; alpha does not matter."""
+    spaces = {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}
+    return icc[16:20] == spaces[mode.removesuffix("A")]
 
 
 @lru_cache(maxsize=64)
@@ -137,13 +140,13 @@ def _is_srgb(icc: bytes) -> bool:
     return "sRGB" in ImageCms.getProfileDescription(profile)
 
 
-def _levels(colours: Pixels, base: str, icc: bytes | None) -> Levels:
+def _levels(colours: Pixels, base: Mode, icc: bytes | None) -> Floats:
     """sRGB levels `(H, W, 3)`, 0 to 1."""
-    white = np.float32(_white(colours.dtype))
+    white = np.float32(white_level(colours.dtype))
     if icc is None and base != "CMYK":
         levels = colours.astype(np.float32) / white
         return np.repeat(levels[..., None], 3, axis=2) if base == "L" else levels
-    image = _image(colours, base)
+    image = image_of(colours, base)
     if icc is not None:
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc)
     converted = image.icc_transform(
@@ -152,13 +155,13 @@ def _levels(colours: Pixels, base: str, icc: bytes | None) -> Levels:
     return np.asarray(converted.astype(np.float32) / np.float32(65535))
 
 
-def _colours(levels: Levels, base: str, icc: bytes | None, dtype: np.dtype[np.generic]) -> Pixels:
+def _colours(levels: Floats, base: Mode, icc: bytes | None, dtype: np.dtype[np.generic]) -> Pixels:
     """sRGB levels `(H, W, 3)` in the scan's colours and depth."""
-    white = _white(dtype)
+    white = white_level(dtype)
     if icc is None and base != "CMYK":
-        scaled = levels if base == "RGB" else cv2.transform(levels, np.array([[0.299, 0.587, 0.114]]))
-        return _to_depth(scaled * white, dtype)
-    image = _image(_to_depth(levels * 65535, np.dtype(np.uint16)), "RGB")
+        scaled = levels if base == "RGB" else cv2.transform(levels, LUMA_WEIGHTS[None])
+        return to_depth(scaled * white, dtype)
+    image = image_of(to_depth(levels * 65535, np.dtype(np.uint16)), "RGB")
     known = image.icc_import(input_profile="srgb", **_HOW)
     depth = 8 * dtype.itemsize
     if icc is None:
@@ -166,18 +169,3 @@ def _colours(levels: Levels, base: str, icc: bytes | None, dtype: np.dtype[np.ge
     known = known.copy()
     known.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc)
     return np.asarray(known.icc_export(depth=depth, **_HOW).numpy())
-
-
-def _image(colours: Pixels, base: str) -> Any:
-    deep = colours.dtype == np.uint16
-    names = {"L": "grey16" if deep else "b-w", "RGB": "rgb16" if deep else "srgb", "CMYK": "cmyk"}
-    return pyvips.Image.new_from_array(np.ascontiguousarray(colours), interpretation=names[base])
-
-
-def _to_depth(values: npt.NDArray[np.floating[Any]], dtype: np.dtype[np.generic]) -> Pixels:
-    pixels: Pixels = np.clip(np.rint(values), 0, _white(dtype)).astype(dtype)
-    return pixels
-
-
-def _white(dtype: np.dtype[np.generic]) -> float:
-    return float(256**dtype.itemsize - 1)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from restore.imaging import codec
-from restore.imaging.codec import Pixels
+from restore.imaging.opencv import cv2
 from restore.imaging.picture import Picture
+from restore.imaging.pixels import Mask, Pixels
 
 LONG_SIDE = 480  # px
 QUALITY = 80
@@ -25,7 +23,7 @@ def thumbnail(picture: Picture) -> bytes:
     return codec.encode(codec.shown(small), "jpeg", QUALITY).data
 
 
-def damage_overlay(damage: npt.NDArray[np.bool_]) -> bytes:
+def damage_overlay(damage: Mask) -> bytes:
     """The damage to lay over a `thumbnail`: a PNG, transparent but for the damage.
 
     Args:
@@ -50,8 +48,6 @@ def _shrunk(pixels: Pixels) -> Pixels:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     while pixels.shape[0] >= 2 * size[1] and pixels.shape[1] >= 2 * size[0]:
         half = pixels.shape[1] // 2, pixels.shape[0] // 2
-        even: Any = pixels[: 2 * half[1], : 2 * half[0]]
+        even = pixels[: 2 * half[1], : 2 * half[0]]
         pixels = cv2.resize(even, half, interpolation=cv2.INTER_AREA)
-    last: Any = pixels
-    small: Pixels = cv2.resize(last, size, interpolation=cv2.INTER_LINEAR)
-    return small
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)

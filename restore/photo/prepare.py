@@ -14,13 +14,14 @@ from restore.engines.prefill import prefill
 from restore.errors import ErrorCode, ItemError
 from restore.imaging import codec
 from restore.imaging.picture import Picture
+from restore.imaging.pixels import Mask
 from restore.imaging.thumbnails import thumbnail
 from restore.item import Item
 from restore.methods import Method, any_trained, sizes_of
 from restore.outcome import TOUCHED, Outcome, Seconds, Thumbs
 from restore.photo.inputs import Read, _fetch, _header, _needs
 from restore.photo.routing import EngineWindow, cut_engine_windows
-from restore.photo.state import Job, Mask, Prepared, Source, failed, first_draft
+from restore.photo.state import Job, Prepared, Source, failed, first_draft
 from restore.recipe import Recipe, with_overrides
 from restore.repair import mask as masks
 from restore.repair import outpaint

@@ -6,19 +6,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from restore.imaging import color
 from restore.imaging.color import Range
+from restore.imaging.opencv import cv2
 from restore.imaging.picture import Picture
+from restore.imaging.pixels import Mask, Pixels
 from restore.methods import THIN, Method, any_trained, sizes_of
 from restore.recipe import Recipe
 from restore.repair.windows import Window, crop_mask_to_window, crop_to_window, plan_windows
-
-Pixels = npt.NDArray[np.generic]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,12 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-import numpy as np
-import numpy.typing as npt
-
 from restore import identity
 from restore.engines import Task
 from restore.errors import ItemError
+from restore.imaging.pixels import Pixels
 from restore.item import Item
 from restore.methods import Method
 from restore.outcome import Outcome
@@ -24,9 +22,6 @@ from restore.photo.memory_gate import MemoryGate
 from restore.recipe import Recipe
 from restore.repair.paste import WindowPlacement
 from restore.storage import AccessPolicy, OutStore
-
-Pixels = npt.NDArray[np.generic]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,6 @@ from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
-import cv2
 import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext
@@ -184,7 +183,6 @@ def prepare_block(
     """Rows of the plan -> photos whose windows are ready to be painted."""
     if _is_over(admit_until):
         return _pack([])
-    cv2.setNumThreads(1)
     draft = partial(first_draft, job=job)
 
     def work(items: Sequence[Item]) -> Iterator[Prepared | Outcome]:
@@ -208,7 +206,6 @@ class Painter:
     def __init__(
         self, selection: EngineSelection, tracker: CrashTrackerClient, admit_until: float | None = None
     ) -> None:
-        cv2.setNumThreads(1)
         self._admit_until = admit_until
         self._batch = selection.config.batch
         self._tracker = tracker
@@ -256,7 +253,6 @@ class Painter:
 
 def finish_block(photos: pa.Table, job: Job, tracker: CrashTrackerClient, extra: Sequence[str]) -> pa.Table:
     """Painted photos -> their outcomes, with their thumbnails in columns beside them."""
-    cv2.setNumThreads(1)
 
     def work(painted: Sequence[PaintedPhoto]) -> Iterator[Outcome]:
         with ThreadPoolExecutor(UPLOADS) as uploads:  # a picture is uploaded while the next is composed

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from functools import reduce
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from restore.imaging.codec import Mode
-from restore.repair.mask import Damage, blocks, distance_to, editable_area
-
-Pixels = npt.NDArray[np.generic]
-Floats = npt.NDArray[np.float32]
+from restore.imaging.opencv import cv2
+from restore.imaging.pixels import LUMA_WEIGHTS, Doubles, Floats, Mask, Mode, Pixels, to_depth, white_level
+from restore.repair.mask import blocks, distance_to, editable_area
 
 RING = 16  # px; the known pixels that close to damage tell what colour the paint should have
 MIN_RING = 64  # px; fewer tell nothing
@@ -21,11 +18,10 @@ MIN_CORRELATION = 0.9  # below it, painted and true ring do not show the same th
 SAMPLES = 20_000  # px; enough for a median or a cubic
 TONE_LEVELS = 4096  # of luma, each with its tint; finer than any tint changes
 TONE_RESIDUAL = 0.025  # of white: 6 levels in 8 bit, above JPEG's colour noise and below a faded photo
-_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _BAND = 256  # rows compared at once
 
 
-def match_colour(patch: Pixels, source: Pixels, damage: Damage) -> Pixels:
+def match_colour(patch: Pixels, source: Pixels, damage: Mask) -> Pixels:
     """Shift each channel of a painted patch so that its known surroundings agree with the source's.
 
     A diffusion engine's autoencoder moves colour and contrast a little everywhere. What it did to the
@@ -55,7 +51,7 @@ def match_colour(patch: Pixels, source: Pixels, damage: Damage) -> Pixels:
     return matched
 
 
-def _sample(where: Damage) -> tuple[npt.NDArray[np.intp], ...]:
+def _sample(where: Mask) -> tuple[npt.NDArray[np.intp], ...]:
     """(rows, columns) of at most about `SAMPLES` True pixels, evenly strewn."""
     found = np.flatnonzero(where)
     return np.unravel_index(found[:: len(found) // SAMPLES + 1], where.shape)
@@ -68,7 +64,7 @@ def _shift(plane: Pixels, painted: Floats, true: Floats) -> Pixels:
     keep = stray <= 3.0 * np.median(stray) + 1.0  # where the paint shows something else, it tells nothing
     centre, goal = float(painted[keep].mean()), float(true[keep].mean())
     gain = _gain(painted[keep] - centre, true[keep] - goal)
-    return _to_depth((plane.astype(np.float32) - centre) * gain + goal, plane.dtype)
+    return to_depth((plane.astype(np.float32) - centre) * gain + goal, plane.dtype)
 
 
 def _gain(painted: Floats, true: Floats) -> float:
@@ -81,7 +77,7 @@ def _gain(painted: Floats, true: Floats) -> float:
     return gain if 1.0 / MAX_GAIN <= gain <= MAX_GAIN else 1.0
 
 
-def keep_tone(patch: Pixels, source: Pixels, damage: Damage) -> Pixels:
+def keep_tone(patch: Pixels, source: Pixels, damage: Mask) -> Pixels:
     """Tone a painted patch as the print is toned: gray stays gray, sepia sepia, cyanotype blue.
 
     The known pixels of a toned print lie on one curve from luma to colour. When those of the window do
@@ -98,36 +94,34 @@ def keep_tone(patch: Pixels, source: Pixels, damage: Damage) -> Pixels:
     Returns:
         A new array.
     """
-    white = _white(source.dtype)
+    white = white_level(source.dtype)
     known = source[_sample(~damage)].astype(np.float64) / white
     if len(known) < MIN_RING:
         return patch.copy()
-    luma = known @ _LUMA
+    luma = known @ LUMA_WEIGHTS
     curve = _tone_curve(luma, known - luma[:, None])
     if curve is None:
         return patch.copy()
     # beyond the tones that were seen a cubic runs away; the last one seen goes on instead
     levels = np.clip(np.linspace(0, 1, TONE_LEVELS), luma.min(), luma.max())
     tints = (_cubic(levels) @ curve * white).astype(np.float32)
-    painted = cv2.transform(patch.astype(np.float32), _LUMA[None])[..., None]
+    painted = cv2.transform(patch.astype(np.float32), LUMA_WEIGHTS[None])[..., None]
     level = np.rint(painted[..., 0] * ((TONE_LEVELS - 1) / white)).astype(np.intp)
-    return _to_depth(painted + tints[level], patch.dtype)
+    return to_depth(painted + tints[level], patch.dtype)
 
 
-def _tone_curve(
-    luma: npt.NDArray[np.float64], tint: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64] | None:
+def _tone_curve(luma: Doubles, tint: Doubles) -> Doubles | None:
     """Coefficients `(4, 3)` of tint as a cubic in luma, or None when tint does not follow luma."""
     curve = np.linalg.lstsq(_cubic(luma), tint, rcond=None)[0].astype(np.float64)
     residual = np.abs(_cubic(luma) @ curve - tint).max(axis=1)
     return curve if float(np.quantile(residual, 0.95)) <= TONE_RESIDUAL else None
 
 
-def _cubic(luma: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _cubic(luma: Doubles) -> Doubles:
     return np.stack([np.ones_like(luma), luma, luma**2, luma**3], axis=-1)
 
 
-def feather(source: Pixels, painted: Pixels, damage: Damage, feather_px: int, *, mode: Mode) -> Pixels:
+def feather(source: Pixels, painted: Pixels, damage: Mask, feather_px: int, *, mode: Mode) -> Pixels:
     """Blend the painted picture into the source over the damage and `feather_px` px around it.
 
     The paint weighs 1 on damage and falls as a smoothstep of the Euclidean distance to damage, to 0 at
@@ -151,7 +145,7 @@ def feather(source: Pixels, painted: Pixels, damage: Damage, feather_px: int, *,
             weight = weight[:, None]
         old = source[block.core][near].astype(np.float32)
         new = painted[block.core][near].astype(np.float32)
-        mixed = _to_depth(old + weight * (new - old), source.dtype)
+        mixed = to_depth(old + weight * (new - old), source.dtype)
         target = blended[block.core]
         if source.ndim == 3:
             mixed, target = mixed[:, content], target[..., content]
@@ -166,17 +160,7 @@ def _weight(distance: Floats, feather_px: int) -> Floats:
     return weight
 
 
-def _to_depth(values: npt.NDArray[np.floating], dtype: np.dtype[np.generic]) -> Pixels:
-    """Round to the nearest level and clip to the dtype's range."""
-    rounded: Pixels = np.clip(np.rint(values), 0, _white(dtype)).astype(dtype)
-    return rounded
-
-
-def _white(dtype: np.dtype[np.generic]) -> float:
-    return float(256**dtype.itemsize - 1)
-
-
-def changed_outside(source: Pixels, restored: Pixels, editable_area: Damage) -> int:
+def changed_outside(source: Pixels, restored: Pixels, editable_area: Mask) -> int:
     """How many pixels outside `editable_area` differ in any channel; 0 proves that no known pixel changed."""
     changed = 0
     for top in range(0, len(editable_area), _BAND):

@@ -9,16 +9,14 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from restore.errors import ErrorCode, ItemError
+from restore.imaging.opencv import cv2
 from restore.imaging.picture import Picture
+from restore.imaging.pixels import Floats, Mask, Pixels
 from restore.recipe import Polarity
-
-Damage = npt.NDArray[np.bool_]
-Distance = npt.NDArray[np.float32]
 
 BLOCK = 256  # px; large enough that a block costs more than its call, small enough to skip most of a photo
 DISC = 8  # px; up to here dilating by a disc is faster than measuring distances (2 megapixels: 5 ms, 36 ms)
@@ -43,7 +41,7 @@ def damage_from(
     *,
     polarity: Polarity,
     threshold: int,
-) -> Damage:
+) -> Mask:
     """The damage that a mask file shows, before dilation.
 
     A mask pixel's value is its luma (ITU-R BT.601, rounded as Pillow's `convert("L")` does) scaled to
@@ -106,7 +104,7 @@ def _values(mask: Picture) -> npt.NDArray[np.uint8]:
     return _to_8_bit(luma)
 
 
-def _luma(mask: Picture) -> npt.NDArray[np.generic]:
+def _luma(mask: Picture) -> Pixels:
     """`(H, W)` in the mask's own depth, by Pillow's fixed-point BT.601 weights."""
     if mask.mode in ("L", "LA"):
         return mask.pixels if mask.mode == "L" else mask.pixels[..., 0]
@@ -118,7 +116,7 @@ def _luma(mask: Picture) -> npt.NDArray[np.generic]:
     return luma
 
 
-def _to_8_bit(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+def _to_8_bit(values: Pixels) -> npt.NDArray[np.uint8]:
     """Scale to 8 bit, refusing a mask whose damage would drown below every sensible threshold."""
     largest = int(values.max())
     scaled = _narrow(values) if values.dtype == np.uint16 else values.astype(np.uint8)
@@ -132,7 +130,7 @@ def _to_8_bit(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
     return scaled
 
 
-def _narrow(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+def _narrow(values: Pixels) -> npt.NDArray[np.uint8]:
     """uint16 -> uint8, to the nearest."""
     narrow = np.empty(values.shape, np.uint8)
     for top in range(0, len(values), _BAND):
@@ -140,18 +138,18 @@ def _narrow(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
     return narrow
 
 
-def dilate(damage: Damage, kernel: int, iterations: int) -> Damage:
+def dilate(damage: Mask, kernel: int, iterations: int) -> Mask:
     """Grow the damage by an elliptic kernel of `kernel` px (odd), `iterations` times. A new array."""
     element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (kernel, kernel))
     return cv2.dilate(damage.view(np.uint8), element, iterations=iterations).view(np.bool_)
 
 
-def coverage(damage: Damage) -> float:
+def coverage(damage: Mask) -> float:
     """The fraction of the frame that is damaged, 0 to 1."""
     return int(np.count_nonzero(damage)) / damage.size
 
 
-def thickness(damage: Damage) -> float:
+def thickness(damage: Mask) -> float:
     """Diameter, in px, of the largest circle inscribed in the damage; 0.0 without damage.
 
     A stripe of odd width w measures w, one of even width w - 1. Nothing is known beyond the frame, so
@@ -165,7 +163,7 @@ def thickness(damage: Damage) -> float:
     return 2.0 * float(cv2.distanceTransform(damage.view(np.uint8), cv2.DIST_L2, 5).max()) - 1.0
 
 
-def editable_area(damage: Damage, feather: int) -> Damage:
+def editable_area(damage: Mask, feather: int) -> Mask:
     """The only pixels that may change: the damage and all within `feather` px (Euclidean) of it."""
     if feather <= DISC:
         return cv2.dilate(damage.view(np.uint8), _disc(feather)).view(np.bool_)
@@ -180,7 +178,7 @@ def _disc(radius: int) -> npt.NDArray[np.uint8]:
     return (offsets**2 + offsets[:, None] ** 2 <= radius**2).astype(np.uint8)
 
 
-def distance_to(target: Damage) -> Distance:
+def distance_to(target: Mask) -> Floats:
     """Euclidean distance of every pixel's centre to that of the nearest True pixel, px, float32.
 
     Exact (Felzenszwalb & Huttenlocher 2012, as OpenCV has it). Very large where there is none.
@@ -188,7 +186,7 @@ def distance_to(target: Damage) -> Distance:
     return cv2.distanceTransform((~target).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)  # type: ignore[return-value]
 
 
-def blocks(damage: Damage, margin: int) -> Iterator[Block]:
+def blocks(damage: Mask, margin: int) -> Iterator[Block]:
     """Cut the frame in blocks and give what of them is at most `margin` px away from damage, row by row.
 
     A core is the part of a block that the damage's bounding box there, grown by `margin`, covers. What is
@@ -210,7 +208,7 @@ def blocks(damage: Damage, margin: int) -> Iterator[Block]:
                 yield _block(rows, columns, damage.shape, margin)
 
 
-def _extent(near: Damage, axis: int, start: int, margin: int, within: slice) -> slice:
+def _extent(near: Mask, axis: int, start: int, margin: int, within: slice) -> slice:
     """Of a block's rows (axis 0) or columns (1), those at most `margin` px from the damage's box."""
     found = np.flatnonzero(np.any(near, axis=1 - axis)) + start
     first, end = int(found[0]) - margin, int(found[-1]) + 1 + margin

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from restore.errors import ErrorCode, ItemError
 from restore.imaging.picture import Picture
+from restore.imaging.pixels import Mask
 
-Mask = npt.NDArray[np.bool_]
 Margins = tuple[int, int, int, int]
 """(left, top, right, bottom), px."""
 

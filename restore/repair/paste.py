@@ -6,18 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from restore.imaging import color
 from restore.imaging.color import Range
 from restore.imaging.picture import Picture
+from restore.imaging.pixels import Mask, Pixels
 from restore.repair import composite
 from restore.repair import mask as masks
 from restore.repair.outpaint import Margins, outside
 from restore.repair.windows import Window, blend_windows, uncrop
-
-Pixels = npt.NDArray[np.generic]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

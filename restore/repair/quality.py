@@ -9,17 +9,16 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
-from restore.imaging.codec import Pixels
+from restore.imaging.opencv import cv2
 from restore.imaging.picture import Picture
+from restore.imaging.pixels import LUMA_WEIGHTS, Doubles, Mask, Pixels, white_level
 from restore.outcome import Figures
-from restore.repair.mask import Damage, blocks, editable_area
+from restore.repair.mask import blocks, editable_area
 
-Floats = npt.NDArray[np.float64]
 Places = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 RING = 12  # px of known surroundings that the seam is compared with
@@ -28,12 +27,11 @@ GRAIN_LEVEL = LEVEL / math.sqrt(12)  # the noise that rounding to 8 bits leaves;
 FEWEST = 16  # px of either side; fewer say nothing
 MAX_PSNR = 100.0  # dB, for identical pixels: a finite number that sorts above all others
 SSIM_WINDOW = 7  # px, the side of the windows of Wang et al. 2004
-_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _SQUARE = np.ones((3, 3), np.uint8)
 _IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float64)
 
 
-def measured(restored: Picture, reference: Picture | None, damage: Damage, feather: int) -> Figures:
+def measured(restored: Picture, reference: Picture | None, damage: Mask, feather: int) -> Figures:
     """All of a photo's figures; those against the truth where it is known."""
     own = Figures(
         seam=seam(restored, damage),
@@ -49,7 +47,7 @@ def measured(restored: Picture, reference: Picture | None, damage: Damage, feath
     )
 
 
-def seam(restored: Picture, damage: Damage) -> float | None:
+def seam(restored: Picture, damage: Mask) -> float | None:
     """How much steeper luma steps across the edge of the damage than in its surroundings; 1 is seamless.
 
     The mean step between two neighbours of which one is damaged, over the mean step between two known
@@ -74,23 +72,23 @@ def seam(restored: Picture, damage: Damage) -> float | None:
     return (edge[0] / edge[1] + LEVEL) / (ring[0] / ring[1] + LEVEL)
 
 
-def _pairs(plane: Damage, axis: int) -> tuple[Damage, Damage]:
+def _pairs(plane: Mask, axis: int) -> tuple[Mask, Mask]:
     """The first and second of every two neighbours along `axis`."""
     return (plane[:-1], plane[1:]) if axis == 0 else (plane[:, :-1], plane[:, 1:])
 
 
-def _core(shape: tuple[int, ...], inner: tuple[slice, slice]) -> Damage:
+def _core(shape: tuple[int, ...], inner: tuple[slice, slice]) -> Mask:
     core = np.zeros(shape, np.bool_)
     core[inner] = True
     return core
 
 
-def _add(total: list[float], values: Floats) -> None:
+def _add(total: list[float], values: Doubles) -> None:
     total[0] += float(values.sum())
     total[1] += values.size
 
 
-def colour_step(restored: Picture, damage: Damage, feather: int = 0) -> float | None:
+def colour_step(restored: Picture, damage: Mask, feather: int = 0) -> float | None:
     """How far colour jumps across the edge of the damage, against how it changes beside it; 1 is no jump.
 
     Along the outward normal of the edge, three places a same distance apart: just inside the paint, in
@@ -107,7 +105,7 @@ def colour_step(restored: Picture, damage: Damage, feather: int = 0) -> float | 
     jump, own = [0.0, 0], [0.0, 0]
     for block in blocks(damage, 2 * reach + 2):
         placements = _across(damage[block.halo], block.inner, reach, feather)
-        mean: Pixels = cv2.blur(restored.pixels[block.halo], (3, 3))  # type: ignore[arg-type]
+        mean: Pixels = cv2.blur(restored.pixels[block.halo], (3, 3))
         paint, near, far = (_channels(replace(restored, pixels=mean), place) for place in placements)
         _add(jump, np.abs(paint - near))
         _add(own, np.abs(near - far))
@@ -116,7 +114,7 @@ def colour_step(restored: Picture, damage: Damage, feather: int = 0) -> float | 
     return (jump[0] / jump[1] + LEVEL) / (own[0] / own[1] + LEVEL)
 
 
-def _across(damage: Damage, core: tuple[slice, slice], reach: int, feather: int) -> list[Places]:
+def _across(damage: Mask, core: tuple[slice, slice], reach: int, feather: int) -> list[Places]:
     """Places along the edge's normals, as (rows, columns): in the paint, `reach` px out, twice that.
 
     Only those in the core whose two outer places lie in the frame and clear of all damage's feather.
@@ -138,15 +136,15 @@ def _across(damage: Damage, core: tuple[slice, slice], reach: int, feather: int)
     return [(y[good], x[good]) for y, x in placements]
 
 
-def _clear(touched: Damage, place: Places) -> Damage:
+def _clear(touched: Mask, place: Places) -> Mask:
     y, x = place
     height, width = touched.shape
     framed = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-    clear: Damage = framed & ~touched[y.clip(0, height - 1), x.clip(0, width - 1)]
+    clear: Mask = framed & ~touched[y.clip(0, height - 1), x.clip(0, width - 1)]
     return clear
 
 
-def grain(restored: Picture, damage: Damage, feather: int = 0) -> float | None:
+def grain(restored: Picture, damage: Mask, feather: int = 0) -> float | None:
     """Fine texture of the paint over that of its surroundings; 1 is alike, a flat smear is below 1.
 
     Both are noise levels as Immerkaer estimates them ("Fast noise variance estimation", 1996): the mean
@@ -177,7 +175,7 @@ def _noise(total: list[float]) -> float:
     return math.sqrt(math.pi / 2) / 6 * total[0] / total[1]
 
 
-def psnr(restored: Picture, reference: Picture, damage: Damage) -> float | None:
+def psnr(restored: Picture, reference: Picture, damage: Mask) -> float | None:
     """Peak signal-to-noise ratio inside the damage, dB, at most `MAX_PSNR`.
 
     Both are taken relative to their own white, so depths may differ; colour is compared when both have
@@ -194,7 +192,7 @@ def psnr(restored: Picture, reference: Picture, damage: Damage) -> float | None:
     return MAX_PSNR if error == 0 else min(MAX_PSNR, 10 * math.log10(count / error))
 
 
-def ssim(restored: Picture, reference: Picture, damage: Damage) -> float | None:
+def ssim(restored: Picture, reference: Picture, damage: Mask) -> float | None:
     """Mean structural similarity of luma inside the damage, -1 to 1 (Wang et al. 2004, 7x7 windows).
 
     None when there is no damage, the sizes differ or the frame is smaller than a window.
@@ -211,11 +209,11 @@ def ssim(restored: Picture, reference: Picture, damage: Damage) -> float | None:
     return total / count
 
 
-def _comparable(restored: Picture, reference: Picture, damage: Damage) -> bool:
+def _comparable(restored: Picture, reference: Picture, damage: Mask) -> bool:
     return restored.pixels.shape[:2] == reference.pixels.shape[:2] and bool(damage.any())
 
 
-def _alike(a: Picture, b: Picture, crop: tuple[slice, slice]) -> tuple[Floats, Floats]:
+def _alike(a: Picture, b: Picture, crop: tuple[slice, slice]) -> tuple[Doubles, Doubles]:
     """Both crops in colour when both have it, else in luma."""
     first, second = _channels(a, crop), _channels(b, crop)
     if first.ndim == second.ndim:
@@ -223,12 +221,12 @@ def _alike(a: Picture, b: Picture, crop: tuple[slice, slice]) -> tuple[Floats, F
     return _luma(first), _luma(second)
 
 
-def _channels(picture: Picture, crop: tuple[slice, slice] | Places) -> Floats:
+def _channels(picture: Picture, crop: tuple[slice, slice] | Places) -> Doubles:
     """Gray or, with a last axis of 3, RGB of a crop or of single places, 0 to 1; alpha is left out.
 
     CMYK is turned by the plain formula (1 - ink)(1 - K): both sides of a comparison alike, no profile.
     """
-    values: Floats = picture.pixels[crop].astype(np.float64) / (256**picture.pixels.itemsize - 1)
+    values: Doubles = picture.pixels[crop].astype(np.float64) / white_level(picture.pixels.dtype)
     if picture.mode == "CMYK":
         values = (1 - values[..., :3]) * (1 - values[..., 3:])
     elif picture.mode in ("LA", "RGBA"):
@@ -236,9 +234,9 @@ def _channels(picture: Picture, crop: tuple[slice, slice] | Places) -> Floats:
     return values[..., 0] if picture.mode == "LA" else values
 
 
-def _luma(channels: Floats) -> Floats:
+def _luma(channels: Doubles) -> Doubles:
     return (
         channels
         if channels.ndim == 2
-        else cv2.transform(channels, _LUMA[None]).astype(np.float64, copy=False)
+        else cv2.transform(channels, LUMA_WEIGHTS[None]).astype(np.float64, copy=False)
     )

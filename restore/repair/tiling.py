@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from restore.imaging.opencv import cv2
+from restore.imaging.pixels import Doubles, Mask
+
 Boxes = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 CELL = 8
 """Side of a grid cell, px. Finer cells save little beside the context and cost time."""
@@ -52,7 +53,7 @@ class PaintCost:
         grown: Boxes = boxes + self.margin * np.array([-1, -1, 1, 1])
         return np.clip(grown, 0, np.array([self.width, self.height] * 2))
 
-    def price(self, boxes: Boxes) -> tuple[npt.NDArray[np.float64], Mask]:
+    def price(self, boxes: Boxes) -> tuple[Doubles, Mask]:
         """Cost of each box in painted pixels, and whether one window can hold it.
 
         A window painted below native scale is charged more than the source area that it stands for, so that
@@ -137,7 +138,7 @@ class _Cutter:
         apart = self._price(parts)[0].sum() + (len(parts) - 1) * self.canvas.overhead
         return box[None] if fits[0] and cost[0] <= apart else parts
 
-    def _price(self, boxes: Boxes) -> tuple[npt.NDArray[np.float64], Mask]:
+    def _price(self, boxes: Boxes) -> tuple[Doubles, Mask]:
         return self.canvas.price(boxes * CELL)
 
     def _needed(self, box: Boxes) -> int:
@@ -187,7 +188,7 @@ def _joined(boxes: Boxes, canvas: PaintCost) -> Boxes:
     return boxes
 
 
-def _mate(index: int, boxes: Boxes, costs: npt.NDArray[np.float64], canvas: PaintCost) -> int | None:
+def _mate(index: int, boxes: Boxes, costs: Doubles, canvas: PaintCost) -> int | None:
     """The box that best shares a window with box `index`: the most saved, then the smallest together."""
     (left, top), (right, bottom) = boxes[index, :2] - canvas.span, boxes[index, 2:] + canvas.span
     x0, y0, x1, y1 = boxes.T

@@ -5,14 +5,12 @@ from __future__ import annotations
 from itertools import zip_longest
 
 import numpy as np
-import numpy.typing as npt
 
 from restore.errors import ErrorCode, ItemError
 from restore.imaging import codec
 from restore.imaging.picture import Encoded, Picture
+from restore.imaging.pixels import Mask
 from restore.repair import composite
-
-Mask = npt.NDArray[np.bool_]
 
 
 def changed_pixels(

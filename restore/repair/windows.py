@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from restore.imaging.opencv import cv2
+from restore.imaging.pixels import Doubles, Mask, Pixels
 from restore.repair.tiling import DOWNSCALE_PRICE, MAX_SIDE, PaintCost, cover
-
-Pixels = npt.NDArray[Any]
-Mask = npt.NDArray[np.bool_]
 
 MAX_UPSCALE = 2.0
 """A frame smaller than the engine's size is enlarged at most this much; the rest is padded by reflection."""
@@ -296,10 +293,10 @@ def _mean(
     return np.rint(mean).astype(painted[0][1].dtype)
 
 
-def _ramp(start: int, length: int, frame: int) -> npt.NDArray[np.float64]:
+def _ramp(start: int, length: int, frame: int) -> Doubles:
     """Weights `(length,)` in (0, 1] along one side, by the distance to the nearer end inside the frame."""
     distance = np.arange(length) + 0.5
     low = distance if start > 0 else np.full(length, float(length))
     high = distance[::-1] if start + length < frame else np.full(length, float(length))
-    ramp: npt.NDArray[np.float64] = (np.minimum(low, high) / length) ** SHARPNESS
+    ramp: Doubles = (np.minimum(low, high) / length) ** SHARPNESS
     return ramp

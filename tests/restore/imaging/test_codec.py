@@ -3,8 +3,6 @@
 import io
 import random
 import struct
-import subprocess
-import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -22,7 +20,6 @@ from PIL.PngImagePlugin import PngInfo
 from skimage import data
 
 from restore.errors import ErrorCode, ItemError
-from restore.imaging import pixels as samples
 from restore.imaging.codec import decode, encode, read_header
 from restore.imaging.metadata import bare
 from restore.imaging.picture import Picture
@@ -589,31 +586,6 @@ def test_a_picture_longer_than_the_format_allows() -> None:
     assert caught.value.code == ErrorCode.UNSUPPORTED_FORMAT
 
 
-def test_only_four_loaders_are_enabled() -> None:
-    """In a process of its own, as a worker is, by the library's own list of what it could load."""
-    code = """
-import pyvips
-from restore.imaging import codec
-BLOCKED = 32  # VIPS_OPERATION_BLOCKED
-def visit(kind, *_):
-    try:
-        flags = pyvips.Introspect.get(pyvips.nickname_find(kind)).flags
-        print(pyvips.nickname_find(kind), "blocked" if flags & BLOCKED else "enabled")
-    except pyvips.Error:
-        pass  # an abstract class
-    pyvips.type_map(kind, visit)
-    return pyvips.ffi.NULL
-visit(pyvips.type_from_name("VipsForeignLoad"))
-"""
-    answer = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    found = dict(line.split() for line in answer.stdout.splitlines())
-    enabled = {name for name, state in found.items() if state == "enabled"}
-    assert enabled == {f"{form}load_buffer" for form in ("jpeg", "png", "tiff", "webp")}
-    assert {"svgload_buffer", "heifload_buffer", "gifload_buffer", "svgload"} <= found.keys()
-
-
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_the_codec_library_is_shown_no_metadata(form: str) -> None:
     shown = bare(full(form), {"JPEG": "jpeg", "PNG": "png", "TIFF": "tiff", "WEBP": "webp"}[form])
@@ -645,9 +617,3 @@ def test_any_picture_of_any_size(picture: Picture, output_format: str, quality: 
     assert (again.width, again.height) == (picture.width, picture.height)
     assert encoded.proof == "lossy" or same(again.pixels, picture.pixels)
     assert encode(picture, output_format, quality).data == encoded.data
-
-
-@settings(deadline=None, max_examples=40)
-@given(hnp.arrays(np.uint16, hnp.array_shapes(min_dims=2, max_dims=3, max_side=6)))
-def test_16_bits_come_down_to_the_nearest_8(pixels: np.ndarray) -> None:
-    assert np.array_equal(samples.to_8_bit(pixels), np.rint(pixels / 257).astype(np.uint8))
