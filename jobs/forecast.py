@@ -1,4 +1,4 @@
-"""What a run would take: GPU-hours or CPU-hours and the time by the clock, and which rate that is told from.
+"""Estimate of a run: GPU-hours or CPU-hours, the time by the clock, and the source of the rate.
 
 The rate is one that a run of this store was measured at with the same kind of engine and device, else that of
 the table in `restore.engines.cost`.
@@ -47,8 +47,8 @@ def on_gpus(found: Estimate, past: pa.Table, asked: Cards | None) -> Iterator[st
     """
     device, rate = _measured(past)
     if rate and (asked is None or re.search(rf"\b{re.escape(asked.name)}\b", device)):
-        told = f"measured in run {past['run_id'][0]} over {past.num_rows} photos"
-        yield f"{device}: {_hours(found.tflop / rate, asked)}; {rate:,.0f} TFLOP/s, {told}"
+        source = f"measured in run {past['run_id'][0]} over {past.num_rows} photos"
+        yield f"{device}: {_hours(found.tflop / rate, asked)}; {rate:,.0f} TFLOP/s, {source}"
     elif asked is not None:
         name = asked.name
         yield f"{name}: {_hours(found.tflop / RATES[name], asked)}; {_by_table(name)}"
@@ -99,10 +99,10 @@ def on_cores(found: Estimate, past: pa.Table, record: dict[str, Any]) -> str:
     steps = ("prepare", "paint", "finish")
     seconds = [row["seconds"][step] for row in past.to_pylist() for step in steps]
     hours = found.photos * sum(seconds) / past.num_rows / 3600
-    told = f"measured in run {past['run_id'][0]} over {past.num_rows} photos on {past['device'][0]}"
+    source = f"measured in run {past['run_id'][0]} over {past.num_rows} photos on {past['device'][0]}"
     pace = record.get("photos_per_second")
     clock = f", {found.photos / pace / 3600:.2g} h at its {pace:.2f} photos/s" if pace else ""
-    return f"{hours:.2g} CPU-hours{clock}; {told}"
+    return f"{hours:.2g} CPU-hours{clock}; {source}"
 
 
 def _record(spec: RunSpec, past: pa.Table) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 python -m jobs.nightly --images URI --masks URI --output URI
 
-Every night is the same command. What is new, changed or gone is found by listing; what does not fit into
+Every night is the same command. A listing shows what is new, changed or missing; what does not fit into
 the night is the next one's.
 """
 
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(settings: NightlySettings) -> int:
-    """One night; whoever is to be notified gets its summary, also of a night that stopped."""
+    """Run one night. The notification target gets its summary, also when the night stopped."""
     try:
         summary = night(settings)
     except SystemicError as error:
@@ -73,37 +73,37 @@ def night(settings: NightlySettings) -> dict[str, Any]:
             planned = spec.plan()
             print_plan(planned, spec, spec.events(None))
             print_estimate(planned, spec)
-            gone = _gone(spec, listed, settings)
-            return {"exit_code": ALL_WELL, **listed, **gone.told(spec)}
+            missing = _missing(spec, listed, settings)
+            return {"exit_code": ALL_WELL, **listed, **missing.report(spec)}
         store = OutStore.open(settings.output)
         store.check()
         with stop_signals() as stop, acquire(store) as lease:
             spec, listed = run_spec_from_listing(settings, Path(folder), settings.max_photos)
-            gone = _gone(spec, listed, settings)
-            remember(store, gone.since)
-            record = Run(spec, lease, stop, terms, gone.pruned).execute()
+            missing = _missing(spec, listed, settings)
+            remember(store, missing.since)
+            record = Run(spec, lease, stop, terms, missing.pruned).execute()
             if not stop.is_set():
-                if gone.pruned.num_rows:
-                    old = pruned_pictures(gone.pruned, committed_rows(store))
+                if missing.pruned.num_rows:
+                    old = pruned_pictures(missing.pruned, committed_rows(store))
                     remove_pictures(store, old, lease.check)
                 compact.compact(store, lease.check)
-            return {**record, **listed, **gone.told(spec)}
+            return {**record, **listed, **missing.report(spec)}
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
-    """What has a picture and is listed no more.
+class Missing:
+    """Items that have a picture and are no longer listed.
 
     Attributes:
-        since: `item_id` and the time since when.
-        pruned: those of them whose pictures are to go tonight.
+        since: `item_id`, and since when it is missing.
+        pruned: those whose pictures are removed tonight.
     """
 
     since: pa.Table
     pruned: pa.Table
 
-    def told(self, spec: RunSpec) -> dict[str, Any]:
-        """Said in any case, since nobody may have meant it to go; and for the summary."""
+    def report(self, spec: RunSpec) -> dict[str, Any]:
+        """Print the missing photos, since they may be missing by mistake. Return them for the summary."""
         count, first = self.since.num_rows, self.since["item_id"].slice(0, NAMES_SHOWN).to_pylist()
         if count:
             more = ", ..." if count > NAMES_SHOWN else ""
@@ -113,13 +113,13 @@ class Gone:
         return {"removed": {"count": count, "first": first, "pruned": self.pruned.num_rows}}
 
 
-def _gone(spec: RunSpec, listed: dict[str, Any], settings: NightlySettings) -> Gone:
+def _missing(spec: RunSpec, listed: dict[str, Any], settings: NightlySettings) -> Missing:
     now = datetime.now(UTC)
     items = since(spec.store, removed(spec.wanted, committed_rows(spec.store)), now)
     long_enough = pc.less_equal(items["since"], pa.scalar(now - timedelta(hours=settings.grace)))
     # A listing without any photo is a wrong folder rather than an empty archive.
     prunes = settings.prune and listed["listed"]["photos"] > 0
-    return Gone(items, items.filter(long_enough) if prunes else items.slice(0, 0))
+    return Missing(items, items.filter(long_enough) if prunes else items.slice(0, 0))
 
 
 if __name__ == "__main__":

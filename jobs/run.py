@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 DRAIN_SECONDS = 300.0
-"""At most so long before its deadline a run begins no more photos, so that those begun can finish."""
+"""Longest time before its deadline in which a run begins no photo, so that those begun can finish."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Terms:
     bears_failures: bool = False
 
     def admit_until(self, now: float) -> float | None:
-        """When to begin no more photos: a tenth of the time before the deadline, five minutes at most."""
+        """When to stop beginning photos: a tenth of the time before the deadline, five minutes at most."""
         if self.deadline is None:
             return None
         return self.deadline - min(DRAIN_SECONDS, (self.deadline - now) / 10)
@@ -125,11 +125,11 @@ class Run:
             reason = "stopped by a signal; what was done is committed, run again to go on"
             return VERDICTS[OTHER], OTHER, reason
         code = SOME_FAILED if ledger.tally.failed else ALL_WELL
-        told = ALL_WELL if self._terms.bears_failures else code
+        exit_code = ALL_WELL if self._terms.bears_failures else code
         left = self._total(planned) - ledger.tally.attempted
         if left:
-            return OUT_OF_TIME, told, f"the time is up; {left} photos are left for the next run"
-        return VERDICTS[code], told, ""
+            return OUT_OF_TIME, exit_code, f"deadline reached; {left} photos remain"
+        return VERDICTS[code], exit_code, ""
 
     def _prune(self, extra: list[str], ledger: Ledger) -> None:
         """Rows that say of which items no picture is shown any more."""
@@ -142,7 +142,7 @@ class Run:
             self._tell(reused_outcomes, planned.reused, ledger)
 
     def _tell(self, outcomes: Callable[..., pa.Table], of: Rows, ledger: Ledger) -> None:
-        """Commit rows that are told from earlier ones."""
+        """Commit rows that repeat earlier ones."""
         rows = outcomes(
             of,
             committed_rows(self._spec.store),
@@ -178,7 +178,7 @@ class Run:
                 return collect(outcomes, ledger, progress.show, self._stop, self._terms.deadline)
 
     def _report(self, ledger: Ledger, album: ThumbnailStore, record: Mapping[str, Any]) -> str | None:
-        """The page of this run. None when it did nothing, when it was told to stop and has no time for
+        """The page of this run. None when it did nothing, when it has to stop and has no time for
         pages, or when the page could not be written: rows are the truth, a page is only shown.
         """
         if not ledger.parts or self._stop.is_set():

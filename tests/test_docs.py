@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jobs import __main__ as front
 from jobs import nightly, restore_archive
 from manifests import __main__ as manifests
 from manifests.reading.rules import REQUIRED
@@ -44,6 +45,7 @@ NAMED = (ast.FunctionDef, ast.ClassDef, ast.alias)
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], list[str]]] = {
     "restore_archive": (restore_archive.main, []),
     "nightly": (nightly.main, []),
+    **{f"silverprint {name}": (front.main, [name]) for name in ("restore", "nightly", "doctor")},
     **{name: (manifests.main, [name]) for name in manifests.COMMANDS},
 }
 
@@ -58,7 +60,7 @@ def test_the_page_of_a_command_names_its_options(command: str, capsys: pytest.Ca
         "--help",
         "--version",
     }
-    owner = "manifests/README.md" if words else "jobs/README.md"
+    owner = "manifests/README.md" if main is manifests.main else "jobs/README.md"
     missing = [option for option in sorted(listed) if not names(page(owner), option)]
     assert shown and not missing, f"{owner} does not name {missing}"
 

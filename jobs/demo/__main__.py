@@ -23,7 +23,7 @@ FOLDER = Path("demo")
 
 
 def main() -> int:
-    """Exit code 0 when the archive is restored and its one broken file is told as the failure it is."""
+    """Exit code 0 when the archive is restored and its one broken file is reported as failed."""
     archive, restored = FOLDER / "archive", FOLDER / "restored"
     for folder in (archive, restored):
         shutil.rmtree(folder, ignore_errors=True)
@@ -58,12 +58,12 @@ def _line(row: dict[str, Any]) -> str:
     kind = f"{row['color_mode'] or ''} {row['bit_depth'] or ''}".strip()
     figures = row["figures"] or {}
     if row["status"] == "failed":
-        told = f"{row['error_code']}: {row['error_message']}"
+        result = f"{row['error_code']}: {row['error_message']}"
     elif figures.get("psnr") is None:
-        told = "nothing to repair: the source's own bytes"
+        result = "nothing to repair: the source's own bytes"
     else:
-        told = f"PSNR {figures['psnr']:5.2f} dB  SSIM {figures['ssim']:.3f}  inside the damage"
-    return f"  {row['item_id']:<18} {row['status']:<9} {kind:<8} {told}"
+        result = f"PSNR {figures['psnr']:5.2f} dB  SSIM {figures['ssim']:.3f}  inside the damage"
+    return f"  {row['item_id']:<18} {row['status']:<9} {kind:<8} {result}"
 
 
 def _where_to_look(restored: Path, sheet: Path) -> list[str]:

@@ -143,9 +143,9 @@ def torn_corner(
     fibre = np.clip(unit * (3 + 14 * _noise(kept.shape, 16 * unit, rng)) - kept, 0, 1)
     bared = _paint(turned, fibre, _PAPER)
     rough = _tint(bared.pixels, 0.25 * fibre * _noise(kept.shape, 2 * unit, rng), _TEA)
-    gone = _paint(rough.pixels, np.clip(0.5 - kept, 0, 1), _BED)
-    shadow = _paint(gone.pixels, 0.35 * np.clip(1 + kept / (9 * unit), 0, 1) * (kept < 0), _INK)
-    mask = bared.mask | rough.mask | gone.mask | shadow.mask
+    torn = _paint(rough.pixels, np.clip(0.5 - kept, 0, 1), _BED)
+    shadow = _paint(torn.pixels, 0.35 * np.clip(1 + kept / (9 * unit), 0, 1) * (kept < 0), _INK)
+    mask = bared.mask | rough.mask | torn.mask | shadow.mask
     return Damaged(np.ascontiguousarray(np.flip(shadow.pixels, flips)), np.flip(mask, flips).copy())
 
 

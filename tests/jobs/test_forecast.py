@@ -1,4 +1,4 @@
-"""Capacity: the hours that a run would take, and which rate they are told from."""
+"""Forecast: the hours of a run, and the source of its rate."""
 
 from __future__ import annotations
 
@@ -39,35 +39,35 @@ def rows(count: int = FEWEST, *, device: str = "NVIDIA L40S", engine: str = "ns+
     return pa.Table.from_pylist([row]).select(list(COLUMNS)).take(pa.array([0] * count, pa.int64()))
 
 
-def told(past: pa.Table, asked: Cards | None) -> str:
+def estimate(past: pa.Table, asked: Cards | None) -> str:
     return "\n".join(on_gpus(FOUND, past, asked))
 
 
-def test_a_measured_card_is_told_by_its_measurement() -> None:
+def test_a_measured_card_uses_its_measurement() -> None:
     rate = window_tflop((1024, 1024), Recipe(), "sdxl") / 4.0
     hours = FOUND.tflop / rate / 3600
     for asked in (None, Cards(1, "L40S")):
-        text = told(rows(), asked)
+        text = estimate(rows(), asked)
         assert text.startswith(f"NVIDIA L40S: {hours:.2g} GPU-hours: {hours:.2g} h on 1 GPU;")
         assert f"{rate:,.0f} TFLOP/s, measured in run 20260101T000000Z-000001 over {FEWEST} photos" in text
-    assert f"h on 1 GPU, {hours / 8:.2g} h on 8;" in told(rows(), Cards(8, "L40S"))
+    assert f"h on 1 GPU, {hours / 8:.2g} h on 8;" in estimate(rows(), Cards(8, "L40S"))
 
 
 @pytest.mark.parametrize("past", [rows(), rows(FEWEST - 1, device="NVIDIA L4"), rows(0)])
-def test_another_card_is_told_by_the_table(past: pa.Table) -> None:
-    text = told(past, Cards(4, "L4"))  # an L40S is no L4
+def test_another_card_uses_the_table(past: pa.Table) -> None:
+    text = estimate(past, Cards(4, "L4"))  # an L40S is no L4
     hours = FOUND.tflop / RATES["L4"] / 3600
     assert text.startswith(f"L4: {hours:.2g} GPU-hours: {hours:.2g} h on 1 GPU, {hours / 4:.2g} h on 4;")
     assert "by the table, an estimate" in text and "measured in run" not in text
-    assert "by the table, measured" in told(past, Cards(1, "H200"))
+    assert "by the table, measured" in estimate(past, Cards(1, "H200"))
 
 
-def test_without_a_card_and_a_measurement_all_cards_are_told() -> None:
-    text = told(rows(0), None)
+def test_without_a_card_and_a_measurement_all_cards_are_listed() -> None:
+    text = estimate(rows(0), None)
     assert all(f"{name} {FOUND.tflop / rate / 3600:.2g}" in text for name, rate in RATES.items())
 
 
-def test_cores_are_told_by_a_run_of_this_store() -> None:
+def test_cores_use_a_run_of_this_store() -> None:
     past = rows(device="cpu", engine="ns")
     text = on_cores(FOUND, past, {"photos_per_second": 2.0})
     assert text.startswith("6 CPU-hours, 0.5 h at its 2.00 photos/s; measured in run 20260101T000000Z-000001")
@@ -93,9 +93,7 @@ def test_a_dry_run_tells_what_a_run_before_took(
     assert ("h at its 2.00 photos/s" in text) == clock, "another profile has other resources"
 
 
-def test_where_nothing_is_to_be_done_nothing_is_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_empty_plan_has_no_estimate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = tmp_path / "manifest.csv"
     manifest.write_text("item_id,image,mask\n")
     assert main(["--manifest", str(manifest), "--output", str(tmp_path / "out"), "--dry-run"]) == 0

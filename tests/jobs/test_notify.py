@@ -56,10 +56,10 @@ def test_a_webhook_gets_the_summary_as_json(webhook: Webhook) -> None:
 
 
 def test_a_command_gets_it_on_its_standard_input(tmp_path: Path) -> None:
-    script, told = tmp_path / "tell me.py", tmp_path / "told"
+    script, notified = tmp_path / "tell me.py", tmp_path / "notified.json"
     script.write_text("import pathlib, sys; pathlib.Path(sys.argv[1]).write_bytes(sys.stdin.buffer.read())")
-    notify(f"{sys.executable} '{script}' {told}", SUMMARY)
-    assert json.loads(told.read_text()) == SUMMARY
+    notify(f"{sys.executable} '{script}' {notified}", SUMMARY)
+    assert json.loads(notified.read_text()) == SUMMARY
 
 
 @pytest.mark.parametrize("webhook", [500], indirect=True)
@@ -71,9 +71,7 @@ def test_a_webhook_that_refuses_is_a_warning_without_its_secret(
 
 
 @pytest.mark.parametrize("target", ["no-such-command-here", "false", "'unclosed", "http://127.0.0.1:{port}/"])
-def test_a_target_that_cannot_be_told_does_not_stop_the_night(
-    target: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unreachable_target_does_not_stop_the_night(target: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         notify(target.format(port=free_port()), SUMMARY)
     assert "--notify did not work" in caplog.text

@@ -162,7 +162,7 @@ def test_a_night_ends_at_the_earlier_of_time_of_day_and_hours(
     assert ends == (None if hours is None else EVENING.timestamp() + 3600 * hours)
 
 
-def test_gpus_are_told_by_name_and_number() -> None:
+def test_gpus_are_given_by_name_and_number() -> None:
     assert cards("L40S") == Cards(1, "L40S") and cards("16xL4") == Cards(16, "L4")
 
 

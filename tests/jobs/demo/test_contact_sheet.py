@@ -76,13 +76,13 @@ def test_a_scratch_of_one_pixel_stays_visible_in_a_large_scan(tmp_path: Path) ->
 def test_a_failed_photo_is_a_plain_tile_with_its_error(tmp_path: Path) -> None:
     error = "image_unreadable: the JPEG ends in the middle of its picture; copy the file again"
     sheet = drawn([Panel("broken", None, spot(), None, error)], tmp_path)
-    told = tile(sheet, 2)
+    labelled = tile(sheet, 2)
     plate = np.array([238, 236, 231])
-    written = np.abs(told - plate).max(axis=2) > 60
+    written = np.abs(labelled - plate).max(axis=2) > 60
     assert 0.005 < written.mean() < 0.2
-    assert (told[written][:, 0] > told[written][:, 2]).mean() > 0.9, "the error is written in red"
+    assert (labelled[written][:, 0] > labelled[written][:, 2]).mean() > 0.9, "the error is written in red"
     other = drawn([Panel("broken", None, spot(), None, "mask_full: nothing is left to go by")], tmp_path)
-    assert not np.array_equal(tile(other, 2), told)
+    assert not np.array_equal(tile(other, 2), labelled)
 
 
 def test_titles_and_captions_are_written_and_long_ones_cut(tmp_path: Path) -> None:
