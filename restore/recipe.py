@@ -1,7 +1,7 @@
 """What to do to a photo: frozen, validated, hashable.
 
 A recipe is laid down in layers, each overriding the one before: the defaults below, a TOML file,
-`--set name=value`, and the manifest row's own columns. Every layer passes the same validation.
+settings `name=value`, and the manifest row's own columns. Every layer passes the same validation.
 """
 
 from __future__ import annotations
@@ -243,14 +243,14 @@ def _kind(annotation: Any) -> Kind:
 
 
 def read_recipe(path: str | None, assignments: Sequence[str]) -> Recipe:
-    """The recipe that a command line's `--recipe FILE` and `--set NAME=VALUE ...` stand for.
+    """The recipe of a TOML file and of settings `name=value`.
 
     Raises:
         UsageError: naming the file, the assignment or each bad field.
     """
     for text in assignments:
         if "=" not in text:
-            raise UsageError(f"--set {text}: give it as name=value")
+            raise UsageError(f"set {text}: give it as name=value")
     return load_recipe(_toml(path), dict(text.split("=", 1) for text in assignments))
 
 
@@ -260,11 +260,11 @@ def _toml(path: str | None) -> str | None:
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--recipe {path} cannot be read: {error}") from None
+        raise UsageError(f"recipe {path} cannot be read: {error}") from None
 
 
 def load_recipe(toml: str | None = None, settings: Mapping[str, str] | None = None) -> Recipe:
-    """Defaults < TOML text < `--set` strings.
+    """Defaults < TOML text < settings `name=value`.
 
     Raises:
         UsageError: naming each bad field, its value and what is allowed.

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 COMMAND_LINES = (
     "restore/cli.py",
-    "restore/weights/__main__.py",
+    "restore/weights/",
     "manifests/__main__.py",
     "manifests/commands/",
 )

@@ -35,7 +35,7 @@ def write_current(store: OutStore, uri: str) -> int:
     folder, _, name = uri.rpartition("/")
     extension = name.rpartition(".")[2].lower()
     if extension not in _WRITERS:
-        raise UsageError(f"--out {uri}: name it {', '.join(f'.{known}' for known in _WRITERS)}")
+        raise UsageError(f"out={uri}: name it {', '.join(f'.{known}' for known in _WRITERS)}")
     rows = committed_rows(store)
     batches = current_batches(rows, rows.schema.names)
     schema = pa.schema([one.with_nullable(True) for one in rows.schema])

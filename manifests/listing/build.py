@@ -195,7 +195,7 @@ def _check_excluded(images: str, exclude: Sequence[str]) -> None:
 def _target(out: str) -> tuple[OutStore, str]:
     folder, _, name = out.rpartition("/")
     if not name.endswith(".parquet"):
-        raise UsageError(f"--out {redact(out)}: a manifest is built as Parquet; let its name end in .parquet")
+        raise UsageError(f"out={redact(out)}: a manifest is built as Parquet; let its name end in .parquet")
     return OutStore.open(folder or "/"), name
 
 
@@ -268,7 +268,7 @@ def _require_photos(con: duckdb.DuckDBPyConnection, images: str) -> None:
         others = _count(con, "images_listed")
         raise UsageError(
             f"{redact(images)}: no photos among {others} files (an output store's are not counted); "
-            f"photos end in {', '.join(EXTENSIONS)}: correct --images or --mask-pattern"
+            f"photos end in {', '.join(EXTENSIONS)}: correct the setting images or mask_pattern"
         )
 
 
@@ -367,4 +367,4 @@ def _write(store: OutStore, name: str, built: Path) -> None:
     except ItemError as error:
         raise StorageConfigError(f"the manifest cannot be written: {error.message}") from error
     except OSError as error:
-        raise StorageConfigError(f"--out {store.root}/{name}: {cannot_serve(error)}") from error
+        raise StorageConfigError(f"out={store.root}/{name}: {cannot_serve(error)}") from error

@@ -56,7 +56,7 @@ def parse_patterns(given: Sequence[str], *, same_tree: bool) -> tuple[Pattern, .
     for text, pattern in zip(texts, patterns, strict=True):
         if same_tree and pattern.takes_all:
             raise UsageError(
-                f"--mask-pattern {text}: every photo would be a mask; give --masks, or a pattern such as "
+                f"mask_pattern={text}: every photo would be a mask; set masks, or a pattern such as "
                 f"{IN_THE_SAME_TREE[0]}"
             )
     return patterns
@@ -68,7 +68,7 @@ def _parse(text: str) -> Pattern:
     before, stem, after = named.partition(STEM)
     if not stem or STEM in after or "*" in named or text.startswith("/"):
         raise UsageError(
-            f"--mask-pattern {text}: give a path below the masks' root with {STEM} once, and * only as an "
+            f"mask_pattern={text}: give a path below the masks' root with {STEM} once, and * only as an "
             "extension at its end, such as {stem}_mask.* or scratches/{stem}.png"
         )
     return Pattern(before, after, any_extension)

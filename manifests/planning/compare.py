@@ -112,7 +112,7 @@ def write_todo(changes: Changes, manifest: Manifest, wanted: Rows, uri: str) -> 
         ManifestError: when `uri` does not name a Parquet file.
     """
     if not uri.endswith(".parquet"):
-        raise ManifestError(f"--out {redact(uri)}: name it .parquet")
+        raise ManifestError(f"out={redact(uri)}: name it .parquet")
     given = ("item_id", "image", "image_version", "mask", "mask_version", "reference")
     columns = {name: sql.name(name) for name in (*given, *manifest.extra)}
     columns |= {name: _override(name) for name in manifest.overrides}

@@ -95,7 +95,7 @@ def _opened(uri: str) -> BinaryIO:
     try:
         return open_input(uri)
     except FileNotFoundError:
-        raise ManifestError(f"{redact(uri)}: no such file; correct --manifest") from None
+        raise ManifestError(f"{redact(uri)}: no such file; correct the name of the manifest") from None
     except OSError as error:
         raise ManifestError(f"{redact(uri)}: cannot be opened: {error}") from None
 

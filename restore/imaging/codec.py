@@ -125,7 +125,7 @@ def _check_size(size: tuple[int, int] | None, max_megapixels: float) -> None:
         raise ItemError(
             ErrorCode.IMAGE_TOO_LARGE,
             f"{size[0]} x {size[1]} is {megapixels:.1f} megapixels, more than the "
-            f"{max_megapixels:g} allowed; raise --max-megapixels to take it",
+            f"{max_megapixels:g} allowed; raise max_megapixels to take it",
         )
 
 

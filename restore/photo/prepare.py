@@ -178,7 +178,7 @@ def _damage(mask: Fetched | None, picture: Picture, recipe: Recipe, job: Job) ->
         if not (job.copy_unmasked or any(recipe.margins)):
             raise ItemError(
                 ErrorCode.MASK_NOT_FOUND,
-                "the row names no mask; add one, or copy such photos as they are with --copy-unmasked",
+                "the row names no mask; add one, or copy such photos with the setting copy_unmasked",
             )
         return np.zeros(shape, bool)
     damage = masks.damage_from(

@@ -28,7 +28,7 @@ def extended(picture: Picture, margins: Margins, max_megapixels: float) -> Pictu
         raise ItemError(
             ErrorCode.IMAGE_TOO_LARGE,
             f"expand makes {width} x {height}, {width * height / 1e6:.1f} megapixels of the "
-            f"{max_megapixels:g} allowed; lower expand or raise --max-megapixels",
+            f"{max_megapixels:g} allowed; lower expand or raise max_megapixels",
         )
     beside = ((top, bottom), (left, right), (0, 0))[: picture.pixels.ndim]
     return replace(picture, pixels=np.pad(picture.pixels, beside, mode="edge"))

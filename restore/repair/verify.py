@@ -59,5 +59,5 @@ def require_same(output: str, existing: bytes, ours: bytes, max_megapixels: floa
     if not same:
         raise ItemError(
             ErrorCode.VERIFY_FAILED,
-            f"{output} exists and shows another picture; move it away and run with --retry-failed",
+            f"{output} exists and shows another picture; move it away and run with the setting retry_failed",
         )

@@ -64,7 +64,9 @@ class AccessPolicy:
             return self._outside(local_path(uri))
         if scheme in HTTP_SCHEMES:
             return (
-                _http_reason(uri) if self.allow_http else "http is not allowed; pass --allow-http to allow it"
+                _http_reason(uri)
+                if self.allow_http
+                else "http is not allowed; the setting allow_http allows it"
             )
         return None
 
@@ -72,7 +74,7 @@ class AccessPolicy:
         real = Path(os.path.realpath(path))
         if any(real.is_relative_to(root) for root in self.roots):
             return None
-        return "lies outside the allowed folders after following symlinks; allow its folder by --allow-root"
+        return "lies outside the allowed folders after following symlinks; allow it by the setting allow_root"
 
 
 def forbidden_reason(uri: str) -> str | None:

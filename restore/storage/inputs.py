@@ -64,7 +64,7 @@ def fetch(
             raise ItemError(
                 ErrorCode.IMAGE_TOO_LARGE,
                 f"{redact(uri)} has {size} bytes, more than the {max_bytes} allowed; raise "
-                "--max-megapixels to take it",
+                "max_megapixels to take it",
             )
 
     try:

@@ -24,7 +24,7 @@ def require_device(config: EngineConfig) -> torch.device:
     if config.device == "cuda" and not torch.cuda.is_available():
         raise EngineError(
             "this node has no usable CUDA GPU (torch sees none); check the driver and that torch is a CUDA "
-            "build, or use --profile local"
+            "build, or use the profile local"
         )
     return torch.device(config.device, 0) if config.device == "cuda" else torch.device("cpu")
 

@@ -88,7 +88,7 @@ def _does_not_fit(width: int, height: int) -> ItemError:
     return ItemError(
         ErrorCode.OUT_OF_MEMORY,
         f"a window of {width}x{height} px does not fit alone with a tiled VAE; "
-        "use --set offload=model, a smaller dtype or a larger card",
+        "use offload=model, a smaller dtype or a larger card",
     )
 
 
