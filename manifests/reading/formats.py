@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,12 +18,23 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.reading.spreadsheet import (
+    is_empty,
+    is_utf16,
+    named_columns,
+    separator_of,
+    trimmed,
+    utf16_lines,
+)
 from restore.errors import ManifestError
 from restore.storage import open_input
 from restore.storage.access import forbidden_reason
 from restore.storage.uris import redact
 
+log = logging.getLogger(__name__)
+
 CHUNK_ROWS = 100_000
+PANDAS_INDEX = "__index_level_0__"
 FAULTS_LISTED = 100
 _BOM = "\ufeff"
 _SURROGATE = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
@@ -101,22 +113,33 @@ def _opened(uri: str) -> BinaryIO:
 
 
 def _csv_chunks(source: BinaryIO, faults: Faults) -> Iterator[Chunk]:
-    reader = csv.reader(_lines(source, faults), strict=True)
-    header = next(_records(reader, faults), None)
+    separator, lines, before = separator_of(_lines(source, faults))
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    records = _records(reader, before, faults)
+    header = next(records, None)
     if header is None:
         faults.add(0, "the file is empty; a manifest needs a header with item_id and image")
         return
-    names = header[1]
-    whole = (record for record in _records(reader, faults) if _has_width(record, len(names), faults))
+    names = named_columns(header[1])
+    trim = ((line, trimmed(cells, len(names))) for line, cells in records)
+    whole = (record for record in trim if _has_width(record, len(names), separator, faults))
     yield _text_chunk(names, [])
     while batch := list(islice(whole, CHUNK_ROWS)):
         yield _text_chunk(names, batch)
 
 
-def _records(reader: csv._reader, faults: Faults) -> Iterator[tuple[int, list[str]]]:  # type: ignore[name-defined]
-    """Records with the line each begins on; empty lines are passed over."""
+def _records(
+    reader: csv._reader,  # type: ignore[name-defined]
+    before: int,
+    faults: Faults,
+) -> Iterator[tuple[int, list[str]]]:
+    """Records with the line each begins on; empty ones are passed over.
+
+    Args:
+        before: lines of the file that the reader does not see.
+    """
     while True:
-        line = reader.line_num + 1
+        line = before + reader.line_num + 1
         try:
             record = next(reader, None)
         except csv.Error as error:
@@ -124,14 +147,15 @@ def _records(reader: csv._reader, faults: Faults) -> Iterator[tuple[int, list[st
             return
         if record is None:
             return
-        if record:
+        if not is_empty(record):
             yield line, record
 
 
-def _has_width(record: tuple[int, list[str]], width: int, faults: Faults) -> bool:
+def _has_width(record: tuple[int, list[str]], width: int, separator: str, faults: Faults) -> bool:
     line, cells = record
     if len(cells) != width:
-        faults.add(line, f"{len(cells)} cells where the header has {width}; quote cells that hold a comma")
+        name = {",": "a comma", ";": "a semicolon", "\t": "a tab"}.get(separator, separator)
+        faults.add(line, f"{len(cells)} cells where the header has {width}; quote cells that hold {name}")
     return len(cells) == width
 
 
@@ -142,7 +166,13 @@ def _text_chunk(names: list[str], records: list[tuple[int, list[str]]]) -> Chunk
 
 
 def _lines(source: BinaryIO, faults: Faults) -> Iterator[str]:
-    """Lines of UTF-8, a byte order mark taken off; a line that is not is a fault and reads on."""
+    """Lines of UTF-8 or UTF-16 without their byte order mark; a line that is neither is a fault."""
+    if is_utf16(source):
+        try:
+            yield from utf16_lines(source)
+        except UnicodeError as error:
+            faults.add(0, f"not UTF-16 to its end ({error}); save the file as UTF-8")
+        return
     for number, line in enumerate(source, start=1):
         try:
             decoded = line.decode()
@@ -212,15 +242,25 @@ def _parquet_chunks(source: BinaryIO, faults: Faults) -> Iterator[Chunk]:
     try:
         file = pq.ParquetFile(source)
         first = 1
-        yield Chunk(_numbers([]), file.schema_arrow.empty_table())
+        yield Chunk(_numbers([]), _without_index(file.schema_arrow.empty_table()))
         for batch in file.iter_batches(CHUNK_ROWS):
             batch.validate(full=True)
-            yield Chunk(_numbers(range(first, first + len(batch))), pa.Table.from_batches([batch]))
+            columns = _without_index(pa.Table.from_batches([batch]))
+            yield Chunk(_numbers(range(first, first + len(batch))), columns)
             first += len(batch)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the store's fault: Arrow's own complaints about the file have no errno
         faults.add(0, f"not readable as Parquet: {error}")
+
+
+def _without_index(columns: pa.Table) -> pa.Table:
+    """The columns without the row number that pandas stores beside them."""
+    if PANDAS_INDEX not in columns.schema.names:
+        return columns
+    if not columns.num_rows:  # once per file: its first chunk is empty
+        log.warning("the column %s, which pandas adds, is passed over", PANDAS_INDEX)
+    return columns.drop_columns([PANDAS_INDEX])
 
 
 def _numbers(numbers: Iterable[int]) -> pa.Array:

@@ -1,0 +1,69 @@
+"""CSV as spreadsheets write it: their separators, encodings, empty columns and empty rows."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator
+from itertools import chain
+from typing import BinaryIO
+
+SEPARATORS = (",", ";", "\t")
+"""Tried in this order. A spreadsheet writes `;` where its language writes a decimal comma."""
+
+_HINT = "sep="  # Excel reads its separator from such a first line
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def is_utf16(source: BinaryIO) -> bool:
+    """Whether the file begins with a byte order mark of UTF-16, as Excel's "Unicode text" does."""
+    return isinstance(source, io.BufferedReader) and source.peek(2)[:2] in _UTF16
+
+
+def utf16_lines(source: BinaryIO) -> Iterator[str]:
+    """The lines of a UTF-16 file, their ends kept. Raises UnicodeError for a cut or mixed file."""
+    return iter(io.TextIOWrapper(source, encoding="utf-16", newline=""))
+
+
+def separator_of(lines: Iterator[str]) -> tuple[str, Iterator[str], int]:
+    """How a CSV's cells are separated.
+
+    Returns:
+        The separator, the lines from the header on, and the number of lines before the header.
+    """
+    first = next(lines, None)
+    if first is None:
+        return ",", iter(()), 0
+    if first.lower().startswith(_HINT) and len(first.strip()) == len(_HINT) + 1:
+        return first.strip()[-1], lines, 1
+    return _separator(first), chain([first], lines), 0
+
+
+def _separator(header: str) -> str:
+    """The first separator by which the header names `item_id` and `image`; else a comma."""
+    for separator in SEPARATORS:
+        cells = next(csv.reader([header], delimiter=separator), [])
+        if {"item_id", "image"} <= {cell.strip() for cell in cells}:
+            return separator
+    return ","
+
+
+def named_columns(header: list[str]) -> list[str]:
+    """The header without the unnamed columns at its end, which trailing separators make."""
+    names = list(header)
+    while names and not names[-1].strip():
+        names.pop()
+    return names
+
+
+def trimmed(cells: list[str], width: int) -> list[str]:
+    """A record without the empty cells beyond `width`."""
+    while len(cells) > width and not cells[-1].strip():
+        cells = cells[:-1]
+    return cells
+
+
+def is_empty(cells: list[str]) -> bool:
+    """Whether a record holds nothing but separators and blanks."""
+    return not any(cell.strip() for cell in cells)
