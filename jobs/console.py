@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from itertools import chain
 
 from jobs.forecast import capacity
 from jobs.run_spec import RunSpec
+from manifests.planning.missing import missing_inputs
 from manifests.planning.plan import Plan
+from manifests.reading.invalid import invalid_overrides
 from restore.item import Item
 from restore.photo.estimate import estimate, sample
 from restore.run.events import Events
 from restore.run.ledger import Tally
+
+FAILURES_SHOWN = 10
+"""Rows known to fail that a dry run names; the rest are counted."""
 
 
 def print_plan(planned: Plan, spec: RunSpec, events: Events) -> None:
@@ -33,6 +40,24 @@ def describe(planned: Plan, spec: RunSpec) -> str:
         f"to do: {planned.todo.num_rows}, to reuse: {planned.reused.num_rows}, "
         f"profile {spec.profile.name}, engine {spec.recipe.engine}"
     )
+
+
+def print_failures(planned: Plan, spec: RunSpec) -> None:
+    """Print the planned rows that are known to fail: bad recipe columns, missing files, no mask."""
+    found = chain(
+        invalid_overrides(planned.todo, spec.recipe),
+        missing_inputs(planned.todo, spec.recipe, spec.settings.copy_unmasked),
+    )
+    counts, first = Counter[str](), list[str]()
+    for fault in found:
+        counts[fault.code] += 1
+        if len(first) < FAILURES_SHOWN:
+            first.append(f"  {fault.item_id}: {fault.code}: {fault.message}")
+    if counts:
+        codes = ", ".join(f"{count} {code}" for code, count in counts.most_common())
+        lines = [f"{counts.total()} would fail: {codes}", *first]
+        more = counts.total() - len(first)
+        print("\n".join([*lines, *([f"  and {more} more"] if more else [])]), file=spec.console)
 
 
 def print_estimate(planned: Plan, spec: RunSpec) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.console import print_estimate, print_plan
+from jobs.console import print_estimate, print_failures, print_plan
 from jobs.exit_codes import ALL_WELL, OTHER
 from jobs.listed import NAMES_SHOWN, run_spec_from_listing
 from jobs.notify import notify
@@ -72,6 +72,7 @@ def night(settings: NightlySettings) -> dict[str, Any]:
             spec, listed = run_spec_from_listing(settings, Path(folder), settings.max_photos)
             planned = spec.plan()
             print_plan(planned, spec, spec.events(None))
+            print_failures(planned, spec)
             print_estimate(planned, spec)
             missing = _missing(spec, listed, settings)
             return {"exit_code": ALL_WELL, **listed, **missing.report(spec)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from jobs.console import print_estimate, print_plan
+from jobs.console import print_estimate, print_failures, print_plan
 from jobs.exit_codes import ALL_WELL
 from jobs.run import Run, stop_signals
 from jobs.run_spec import load_run_spec
@@ -30,6 +30,7 @@ def restore(settings: RestoreSettings) -> int:
     if settings.dry_run:
         planned = spec.plan()
         print_plan(planned, spec, spec.events(None))
+        print_failures(planned, spec)
         print_estimate(planned, spec)
         return ALL_WELL
     spec.store.check()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from jobs.console import print_estimate, print_plan
+from jobs.console import print_estimate, print_failures, print_plan
 from jobs.exit_codes import ALL_WELL
 from jobs.listed import run_spec_from_listing
 from jobs.run import Run, stop_signals
@@ -33,6 +33,7 @@ def restore_folder(settings: ListingSettings, limit: int | None = None) -> int:
             spec, _ = run_spec_from_listing(settings, Path(name), limit)
             planned = spec.plan()
             print_plan(planned, spec, spec.events(None))
+            print_failures(planned, spec)
             print_estimate(planned, spec)
             return ALL_WELL
         store = OutStore.open(settings.output)

@@ -13,11 +13,13 @@ from manifests.commands.catalog import (
     CurrentSettings,
     ExportSettings,
     GcSettings,
+    ReportSettings,
     VerifySettings,
     compact,
     current,
     export_tree,
     gc,
+    report,
     verify,
 )
 from manifests.commands.manifest import (
@@ -44,6 +46,7 @@ COMMANDS: dict[str, Command] = {
     "verify": (VerifySettings, verify),
     "current": (CurrentSettings, current),
     "export": (ExportSettings, export_tree),
+    "report": (ReportSettings, report),
 }
 
 

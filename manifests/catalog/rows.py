@@ -85,6 +85,26 @@ def current_batches(
             yield pa.Table.from_batches([batch]).cast(schema)
 
 
+def present_batches(rows: Rows, columns: Sequence[str] = OUTCOME_SCHEMA.names) -> Iterator[pa.Table]:
+    """What the archive is now, some thousands of rows at a time: the current picture of each item, and the
+    last outcome of each item whose last outcome failed.
+    """
+    shows = f"status IN {sql.texts(SHOWS)}"
+    newest = "SELECT max(row_id) FROM committed {0} GROUP BY item_id"
+    condition = (
+        f"(status IN {sql.texts(SUCCESS)} AND row_id IN ({newest.format('WHERE ' + shows)}))"
+        f" OR (status = 'failed' AND row_id IN ({newest.format('')}))"
+    )
+    schema = _nullable(rows, columns)
+    with sql.connection() as con:
+        register(con, "committed", rows)
+        query = (
+            f"SELECT {sql.names(columns)} FROM ({_once([*columns, 'item_id'], condition)}) ORDER BY item_id"
+        )
+        for batch in con.sql(query).to_arrow_reader(_BATCH):
+            yield pa.Table.from_batches([batch]).cast(schema)
+
+
 def _current_query(columns: Sequence[str], condition: str = "true") -> str:
     says = f"status IN {sql.texts(SHOWS)} AND ({condition})"
     return _newest_query(columns, says, f"status IN {sql.texts(SUCCESS)}")

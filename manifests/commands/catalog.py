@@ -10,15 +10,15 @@ from typing import Annotated
 from manifests.catalog import compact as upkeep
 from manifests.catalog import export
 from manifests.catalog.gc import Garbage, garbage, remove
+from manifests.catalog.rows import committed_rows, present_batches
 from manifests.catalog.verify import Audit
 from manifests.catalog.verify import verify as verify_pictures
+from manifests.commands.manifest import DIFFERS
 from restore.cli import argument, option
 from restore.errors import StorageConfigError, UsageError
+from restore.report.writer import write_archive_report
 from restore.run.lease import acquire
 from restore.storage import OutStore
-
-DIFFERS = 3
-"""Exit code: it came to its end, and not all was as it should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +144,19 @@ def _store(uri: str) -> OutStore:
     if not store.names("metadata"):
         raise StorageConfigError(f"{store.root} holds no rows; name the --output of a run")
     return store
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSettings:
+    """Settings of `manifests report`."""
+
+    store: Annotated[str, argument("an output store: the --output of runs")]
+
+
+def report(settings: ReportSettings) -> int:
+    """Write the archive as it is now, over all runs, as a page to look at."""
+    store = _store(settings.store)
+    rows = present_batches(committed_rows(store))
+    page = write_archive_report(store, rows, datetime.now(UTC))
+    print(f"report: {store.root}/{page}")
+    return 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Annotated
 
@@ -13,16 +15,25 @@ from cluster.profiles import PROFILES
 from manifests.catalog.rows import Rows, committed_rows
 from manifests.listing.build import Found, Sources
 from manifests.listing.build import build as build_manifest
+from manifests.listing.check_files import unreadable_files
 from manifests.planning.compare import Changes, against_store, between, write_todo
+from manifests.planning.missing import missing_inputs
 from manifests.planning.plan import named_engines, plan
+from manifests.reading.invalid import InvalidRow, invalid_overrides
 from manifests.reading.schema import Manifest, fill_versions, input_policy, read_manifest
 from restore.cli import argument, option, options
 from restore.engines import EngineConfig
 from restore.engines.selection import select_engines
 from restore.errors import UsageError
 from restore.identity import recipe_hash
-from restore.recipe import read_recipe
+from restore.recipe import Recipe, read_recipe
 from restore.storage import OutStore
+
+FAULTS_SHOWN = 100
+"""Rows that `validate` prints; the rest are counted."""
+
+DIFFERS = 3
+"""Exit code: the command came to its end, and not all was as it should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +41,44 @@ class ValidateSettings:
     """Settings of `manifests validate`."""
 
     manifest: Annotated[str, argument("a manifest: Parquet, CSV or JSON Lines")]
+    _: KW_ONLY
+    recipe: Annotated[str | None, option("recipe in TOML that the rows override", "FILE")] = None
+    set: Annotated[tuple[str, ...], options("override a recipe setting", "NAME=VALUE")] = ()
+    probe: Annotated[bool, option("read the files too: are they there, readable and of one size?")] = False
+    copy_unmasked: Annotated[bool, option("with --probe, rows without a mask are copied")] = False
+    allow_root: Annotated[tuple[str, ...], options("folder that local inputs may lie in", "DIR")] = ()
+    allow_http: Annotated[bool, option("read inputs from http(s) too")] = False
 
 
 def validate(settings: ValidateSettings) -> int:
-    """Say that a manifest has no faults; the error that stops it says all that it has."""
-    print(f"{settings.manifest}: {read_manifest(settings.manifest).table.num_rows} rows, no faults")
-    return 0
+    """Check a manifest: its form, each row's recipe columns and, with --probe, its files."""
+    manifest = read_manifest(settings.manifest)
+    recipe = read_recipe(settings.recipe, settings.set)
+    faults, shown = Counter[str](), 0
+    for found in _invalid(manifest, recipe, settings):
+        faults[found.code] += 1
+        if shown < FAULTS_SHOWN:
+            place = f"row {found.row}: " if found.row else ""
+            print(f"{place}{found.item_id}: {found.code}: {found.message}")
+            shown += 1
+    rows = manifest.table.num_rows
+    if not faults:
+        print(f"{settings.manifest}: {rows} rows, no faults")
+        return 0
+    if faults.total() > shown:
+        print(f"and {faults.total() - shown} more")
+    counts = ", ".join(f"{count} {code}" for code, count in faults.most_common())
+    print(f"{settings.manifest}: {rows} rows; a run would fail {counts}")
+    return DIFFERS
+
+
+def _invalid(manifest: Manifest, recipe: Recipe, settings: ValidateSettings) -> Iterator[InvalidRow]:
+    yield from invalid_overrides(manifest.table, recipe)
+    if settings.probe:
+        policy = input_policy(settings.manifest, settings.allow_root, settings.allow_http)
+        wanted = fill_versions(manifest, policy)
+        yield from missing_inputs(wanted, recipe, settings.copy_unmasked)
+        yield from unreadable_files(wanted)
 
 
 @dataclass(frozen=True, slots=True)

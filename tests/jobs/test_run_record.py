@@ -51,6 +51,18 @@ def test_a_dry_run_tells_the_plan_and_has_no_record(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_names_the_rows_that_would_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = tmp_path / "manifest.csv"
+    (tmp_path / "a.png").write_bytes(b"a photo")
+    rows = ["a,a.png,,3", "b,none.png,a.png,3", "c,a.png,a.png,three", "d,a.png,a.png,3"]
+    manifest.write_text("\n".join(["item_id,image,mask,seed", *rows]))
+    assert main(["--manifest", str(manifest), "--output", str(tmp_path / "out"), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "3 would fail: " in said
+    for words in ("1 invalid_row", "1 image_not_found", "1 mask_not_found", "  c: invalid_row: seed='three'"):
+        assert words in said, said
+
+
 def test_originals_inside_the_output_store_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

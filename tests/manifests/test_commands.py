@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from jobs.run_spec import load_run_spec
 from jobs.settings import RestoreSettings
@@ -31,6 +32,50 @@ def test_validate_lists_all_faults_and_ends_with_2(
     assert main(["validate", str(manifest)]) == 2
     said = capsys.readouterr().err
     assert all(words in said for words in ("line 2", "line 4", "did you mean mask", "'b'"))
+
+
+def test_validate_names_rows_that_a_run_would_fail(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest.write_text("item_id,image,seed,dilate_kernel\na,a.jpg,3,5\nb,b.jpg,x,5\nc,c.jpg,3,4\n")
+    assert main(["validate", str(manifest)]) == 3
+    said = capsys.readouterr().out
+    assert "row 3: b: invalid_row: seed='x'" in said and "row 4: c: invalid_row: dilate_kernel=4" in said
+    assert "3 rows; a run would fail 2 invalid_row" in said
+
+
+def test_validate_measures_rows_against_the_recipe(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest.write_text("item_id,image,strength\na,a.jpg,0.5\n")
+    assert main(["validate", str(manifest)]) == 0
+    assert main(["validate", str(manifest), "--set", "high_noise_frac=0.3"]) == 3
+    assert "leaves the base no step" in capsys.readouterr().out
+
+
+def test_validate_reads_the_files_if_asked_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, size in {"a.png": (8, 6), "m.png": (8, 6), "other.png": (6, 8)}.items():
+        Image.new("L", size).save(tmp_path / name)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    manifest = tmp_path / "m.csv"
+    rows = ["good,a.png,m.png", "size,a.png,other.png", "broken,broken.png,m.png", "mask,a.png,broken.png"]
+    rows += ["gone,none.png,m.png", "bare,a.png,"]
+    manifest.write_text("\n".join(["item_id,image,mask", *rows]))
+    assert main(["validate", str(manifest)]) == 0
+    capsys.readouterr()
+    assert main(["validate", str(manifest), "--probe"]) == 3
+    said = capsys.readouterr().out
+    for item, code in {
+        "size": "mask_size_mismatch: the mask is 6x8 and the photo 8x6",
+        "broken": "image_unreadable",
+        "mask": "mask_unreadable",
+        "gone": "image_not_found",
+        "bare": "mask_not_found",
+    }.items():
+        assert f"{item}: {code}" in said, said
+    assert "good:" not in said and "6 rows; a run would fail" in said
+    assert main(["validate", str(manifest), "--probe", "--copy-unmasked"]) == 3
+    assert "bare:" not in capsys.readouterr().out
 
 
 def test_show_tells_what_a_run_would_read(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -80,3 +80,10 @@ def test_an_export_between_stores(store: OutStore, s3: S3Server) -> None:
     assert (done.pictures, done.faults) == (4, [])
     sums = dict(reversed(line.split("  ")) for line in target.read("SHA256SUMS").decode().splitlines())
     assert len(sums) == 4 and set(target.names()) == {"SHA256SUMS", "box-0", "box-1", "box-2"}
+
+
+def test_the_report_of_the_archive_is_written(store: OutStore, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):  # the second takes the first one's place
+        assert main(["report", store.root]) == 0
+    assert f"report: {store.root}/reports/archive/index.html" in capsys.readouterr().out
+    assert "index.html" in store.names("reports/archive")

@@ -11,7 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from manifests.catalog.rows import committed_rows, current_pictures, last_outcomes, read_committed
+from manifests.catalog.rows import (
+    committed_rows,
+    current_pictures,
+    last_outcomes,
+    present_batches,
+    read_committed,
+)
 from restore.errors import StorageConfigError
 from restore.outcome import OUTCOME_SCHEMA, outcome_schema
 from restore.storage import OutStore
@@ -74,6 +80,27 @@ def test_newest_rows(store: OutStore) -> None:
         {"status": "restored"},
         {"status": "restored"},
     ]
+
+
+def test_what_the_archive_is_now(store: OutStore) -> None:
+    outcomes = rows(
+        ("1-0", "a", "restored"),
+        ("1-1", "b", "failed"),
+        ("1-2", "c", "copied"),
+        ("1-3", "d", "restored"),
+        ("1-4", "e", "failed"),
+        ("2-0", "a", "failed"),
+        ("2-1", "c", "restored"),
+        ("2-2", "d", "removed"),
+        ("2-3", "e", "restored"),
+    )
+    store.create("metadata/run=1/part-00000.parquet", part(*outcomes[:5]))
+    store.create("metadata/run=2/part-00000.parquet", part(*outcomes[5:]))
+    store.create("metadata/run=2/compact-00000.parquet", part(*outcomes[5:]))
+    present = pa.concat_tables(present_batches(committed_rows(store), COLUMNS)).to_pylist()
+    # a's picture and its failure, b's failure, c's and e's newest pictures; nothing of d, which was pruned
+    expected = [outcomes[number] for number in (0, 5, 1, 6, 8)]
+    assert sorted(present, key=str) == sorted(expected, key=str)
 
 
 def test_parts_of_other_versions_are_read(store: OutStore) -> None:
