@@ -19,7 +19,7 @@ from restore.engines.selection import select_engines
 from restore.errors import UsageError
 from restore.item import Item
 from restore.outcome import Outcome
-from restore.photo.finish import compose, store
+from restore.photo.finish import compose, upload
 from restore.photo.paint import paint
 from restore.photo.prepare import filled, prepare
 from restore.photo.state import Job, PaintedPhoto, Prepared
@@ -116,7 +116,7 @@ def _restored(picture: Picture, recipe: Recipe, settings: RunSettings, out: OutS
     if not isinstance(painted, PaintedPhoto):
         return painted
     composed = compose(painted, job)
-    return composed if isinstance(composed, Outcome) else store(composed, job)
+    return composed if isinstance(composed, Outcome) else upload(composed, job)
 
 
 def _item(picture: Picture, recipe: Recipe, job: Job) -> Item:

@@ -1,1 +1,1 @@
-"""One photo, without Ray and torch: prepare (CPU), paint (a GPU actor), finish (CPU)."""
+"""The steps of one photo, without Ray or torch: prepare (CPU), paint (GPU or CPU), compose, upload (CPU)."""

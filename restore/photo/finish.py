@@ -1,4 +1,4 @@
-"""Finish: composite, encode, verify, upload."""
+"""The last step of one photo, on a CPU: composite, encode, verify, upload."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from restore.imaging.thumbnails import damage_overlay, thumbnail
 from restore.item import Item
 from restore.methods import any_trained
 from restore.outcome import Outcome
-from restore.photo.inputs import _fetch, _needs
+from restore.photo.inputs import fetch_input, memory_for_photo
 from restore.photo.state import FinishedPhoto, Job, PaintedPhoto, failed
 from restore.repair import outpaint, quality, verify
 from restore.repair.paste import paste
 from restore.storage import fetch
 
-STORE_LATER = 32 * 2**20
-"""Bytes of an output that may wait for its upload while the next photo is composed."""
-
-
-def finish(photo: PaintedPhoto, job: Job) -> Outcome:
-    """Back to source space, composite, encode, verify, create, outcome."""
-    composed = compose(photo, job)
-    return composed if isinstance(composed, Outcome) else store(composed, job)
+UPLOAD_LATER = 32 * 2**20
+"""Largest output that may wait for its upload while the next photo is composed, bytes."""
 
 
 def compose(photo: PaintedPhoto, job: Job) -> FinishedPhoto | Outcome:
-    """All of `finish` before the output is created; a large output is created too, in the room it has."""
+    """The restored picture, encoded and verified.
+
+    An output above `UPLOAD_LATER` is uploaded at once, within the memory that the photo has reserved.
+
+    Returns:
+        The picture that waits for `upload`; or the photo's row, where it failed or is uploaded already.
+    """
     try:
         data = _source_bytes(photo)
         copies = 3 if photo.item.reference is None else 4
-        with job.memory_gate.reserve(_needs(data, photo.recipe, job, copies)):
+        with job.memory_gate.reserve(memory_for_photo(data, photo.recipe, job, copies)):
             composed = _composed(photo, data, job)
-            return composed if len(composed.data) <= STORE_LATER else store(composed, job)
+            return composed if len(composed.data) <= UPLOAD_LATER else upload(composed, job)
     except ItemError as error:
         return failed(photo.draft, error)
 
 
-def store(composed: FinishedPhoto, job: Job) -> Outcome:
-    """The rest of `finish`: create the output. Takes next to no CPU, so it can go on beside other work."""
+def upload(composed: FinishedPhoto, job: Job) -> Outcome:
+    """Create the output in the job's store. It takes little CPU, so other work can run beside it."""
     began = time.perf_counter()
     try:
         sha256, size = _create(composed.output, composed.data, job)
@@ -112,13 +112,13 @@ def _source_bytes(photo: PaintedPhoto) -> bytes:
     if identity.sha256_bytes(again.data) != photo.source.sha256:
         raise ItemError(
             ErrorCode.CHANGED_DURING_RUN,
-            f"{photo.item.image} was read twice and its bytes differ; it is tried again in the next run",
+            f"{photo.item.image} was read twice and its bytes differ; the next run tries it again",
         )
     return again.data
 
 
 def _create(output: str, data: bytes, job: Job) -> tuple[str, int]:
-    """Create the output, or adopt what a killed run left under its name. Returns sha256 and size."""
+    """Create the output, or adopt the same picture of a killed run. Returns sha256 and size in bytes."""
     created = job.store.create(output, data)
     if created.existing is None:
         return created.sha256, len(data)
@@ -127,11 +127,11 @@ def _create(output: str, data: bytes, job: Job) -> tuple[str, int]:
 
 
 def _reference(item: Item, job: Job) -> Picture | None:
-    """The undamaged truth, where the row names one. A bad one fails the row before anything is stored."""
+    """The undamaged truth, where the row names one. A bad one fails the row before the upload."""
     if item.reference is None:
         return None
     try:
-        truth = _fetch(item.reference, None, ErrorCode.IMAGE_NOT_FOUND, job)
+        truth = fetch_input(item.reference, None, ErrorCode.IMAGE_NOT_FOUND, job)
         return codec.decode(truth.data, max_megapixels=job.max_megapixels)
     except ItemError as error:
         raise ItemError(error.code, f"the reference: {error.message}") from None

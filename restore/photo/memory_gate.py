@@ -1,7 +1,7 @@
-"""Room in a node's memory for large photos, shared by all its workers.
+"""A semaphore over a node's memory, shared by all its workers, for large photos.
 
-Each takes what its photo will need before it decodes, and waits where that is not free. Room is counted in
-bytes of a file that a process locks: the kernel frees the locks of one that dies, however it dies.
+A worker reserves what its photo will need before it decodes it, and waits while that is not free. One locked
+byte of a file stands for `UNIT` bytes of memory: the kernel frees the locks of a process that dies.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ UNIT = 32 * 2**20
 """Bytes of memory that one locked byte stands for."""
 
 SMALL = 128 * 2**20
-"""What needs less takes no room: every worker has as much of its own."""
+"""Bytes; a photo that needs less reserves nothing, since every worker has that much of its own."""
 
 SHARE = 0.25
-"""Of a node's memory, where nothing else is said. Ray's object store takes 0.3; idle workers, models, the
-bytes that are fetched and the system need the rest.
+"""Default share of a node's memory. Ray's object store takes 0.3; idle workers, models, fetched bytes and
+the system need the rest.
 """
 
 _POLL_SECONDS = 0.1
@@ -45,24 +45,24 @@ class MemoryGate:
 
     @contextmanager
     def reserve(self, need: int) -> Iterator[None]:
-        """Hold room for `need` bytes. A photo that needs more than there is takes all of it.
+        """Hold `need` bytes for the block. A photo that needs more than the total takes all of it.
 
-        One process can hold room once. The photo's time begins when the wait is over.
+        One process can hold one reservation. The photo's time limit starts when the wait is over.
         """
         if need < SMALL:
             yield
             return
-        placements = max(1, (self.total or int(SHARE * node_memory())) // UNIT)
+        units = max(1, (self.total or int(SHARE * node_memory())) // UNIT)
         file = os.open(_path(), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            _gather(file, min(-(-need // UNIT), placements), placements)
+            _lock_units(file, min(-(-need // UNIT), units), units)
             yield
         finally:
             os.close(file)  # and all its locks
 
 
 def _path() -> str:
-    """The file of locks: one for all of a user's runs on the node."""
+    """The file of locks, one for all runs of a user on the node."""
     return str(Path(tempfile.gettempdir()) / f"silverprint-{os.getuid()}.room")
 
 
@@ -75,26 +75,28 @@ def node_memory() -> int:
     return min(sizes)
 
 
-def _gather(file: int, wanted: int, placements: int) -> None:
-    """Lock `wanted` of the bytes 1 to `placements`. One process gathers at a time, so that none that holds
-    some waits for another which does the same, and the large wait no longer than the small.
+def _lock_units(file: int, wanted: int, units: int) -> None:
+    """Lock `wanted` of the bytes 1 to `units`.
+
+    One process at a time does so. Otherwise two that each hold a part could wait for each other, and
+    large photos would wait longer than small ones.
     """
     while not _locked(file, _TURN):
         _wait()
     held: set[int] = set()
     while True:
-        for place in range(1, placements + 1):
-            if place not in held and _locked(file, place):
-                held.add(place)
+        for unit in range(1, units + 1):
+            if unit not in held and _locked(file, unit):
+                held.add(unit)
             if len(held) == wanted:
                 fcntl.lockf(file, fcntl.LOCK_UN, 1, _TURN)
                 return
         _wait()
 
 
-def _locked(file: int, place: int) -> bool:
+def _locked(file: int, position: int) -> bool:
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, position)
     except (BlockingIOError, PermissionError):  # POSIX allows either
         return False
     return True

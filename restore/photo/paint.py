@@ -1,4 +1,4 @@
-"""Paint: the windows of several photos, batched by size."""
+"""The second step, by the engines: paint the windows of several photos in batches of one size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,17 @@ def paint(
     batch_size: int,
     clock: Callable[[], float] = time.time,
 ) -> list[PaintedPhoto | Outcome]:
-    """Paint the windows of several photos, regrouped so that one call holds like windows only."""
+    """Paint the windows of several photos, grouped so that one engine call holds windows of one kind.
+
+    Args:
+        photos: prepared photos; rows of photos that are done already are passed on.
+        engines: by method, for every task of the photos.
+        batch_size: most windows of one call.
+        clock: seconds since the epoch.
+
+    Returns:
+        For each of `photos`, in their order, the painted photo or its row.
+    """
     started = clock()
     waiting = [
         (number, task)
@@ -31,22 +41,24 @@ def paint(
     results: list[list[Painted | ItemError]] = [[] for _ in photos]
     spent = [0.0 for _ in photos]
     answers: dict[int, Painted | ItemError] = {}
-    for batch, painted, share in _answered(waiting, engines, batch_size):
+    for batch, painted, share in _answers(waiting, engines, batch_size):
         for index, answer in zip(batch, painted, strict=True):
             answers[index] = answer
             spent[waiting[index][0]] += share
     for index, (number, _) in enumerate(waiting):
         results[number].append(answers[index])
     return [
-        photo if isinstance(photo, Outcome) else _repainted(photo, results[number], started, spent[number])
+        photo
+        if isinstance(photo, Outcome)
+        else _painted_photo(photo, results[number], started, spent[number])
         for number, photo in enumerate(photos)
     ]
 
 
-def _answered(
+def _answers(
     waiting: Sequence[tuple[int, Task]], engines: Mapping[Method, Engine], batch_size: int
 ) -> Iterator[tuple[list[int], Sequence[Painted | ItemError], float]]:
-    """Every batch's indexes, what came of them, and the seconds that one of its windows took."""
+    """For each batch its indexes, their answers, and the seconds that one of its windows took."""
 
     def painted(batch: list[int]) -> tuple[list[int], Sequence[Painted | ItemError], float]:
         began = time.perf_counter()
@@ -58,7 +70,7 @@ def _answered(
     native = [batch for batch in batches if sizes_of(waiting[batch[0]][1].method) is None]
     sized = [batch for batch in batches if batch not in native]
     with ThreadPoolExecutor(1) as beside:
-        # What needs no device is painted while the device is at work: it shall not wait for a core.
+        # Windows that need no device are painted while the device works, so that it never waits for a core.
         later = [beside.submit(painted, batch) for batch in native] if sized else []
         yield from map(painted, sized or native)
         for done in later:
@@ -77,7 +89,7 @@ def _batches(waiting: Sequence[tuple[int, Task]], batch_size: int) -> Iterator[l
             yield group[start : start + batch_size]
 
 
-def _repainted(
+def _painted_photo(
     photo: Prepared, answers: Sequence[Painted | ItemError], started: float, spent: float
 ) -> PaintedPhoto | Outcome:
     seconds = replace(photo.draft.seconds, wait=max(0.0, started - photo.ready_at), paint=spent)

@@ -1,9 +1,9 @@
-"""Prepare: fetch, decode, find the damage, cut the windows."""
+"""The first step of one photo, on a CPU: fetch, decode, find the damage, cut the windows."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from restore.imaging.thumbnails import thumbnail
 from restore.item import Item
 from restore.methods import Method, any_trained, sizes_of
 from restore.outcome import TOUCHED, Outcome, Seconds, Thumbs
-from restore.photo.inputs import Read, _fetch, _header, _needs
+from restore.photo.inputs import Read, fetch_input, memory_for_mask, memory_for_photo
 from restore.photo.routing import EngineWindow, cut_engine_windows
 from restore.photo.state import Job, Prepared, Source, failed, first_draft
 from restore.recipe import Recipe, with_overrides
@@ -29,24 +29,22 @@ from restore.repair.paste import WindowPlacement, packed
 from restore.storage import Fetched, fetch
 
 CARRY_LIMIT = 64 * 2**20
-"""Bytes of a source that travel from prepare to finish; a larger one is fetched again."""
-
-
-EXTENSIONS: Mapping[str, str] = {"jpeg": "jpg", "png": "png", "tiff": "tif", "webp": "webp"}
+"""Largest source that travels from prepare to finish, bytes; a larger one is fetched again."""
 
 
 def prepare(item: Item, job: Job, read: Read = fetch) -> Prepared | Outcome:
-    """Fetch by `read`, decode, find the damage, cut the windows.
+    """Fetch by `read`, decode, find the damage and cut the windows.
 
-    A photo of which only the versions have changed ends here, its `reused_from` naming the row that says the
-    rest.
+    Returns:
+        The photo with its windows; or its row, where it failed, where there is nothing to repair (`copied`),
+        or where only the versions of its inputs have changed. Then `reused_from` names its former row.
     """
     began = time.perf_counter()
     draft = first_draft(item, job)
     try:
         recipe = with_overrides(job.recipe, item.overridden())
         draft = replace(draft, recipe=identity.canonical(recipe.model_dump()), seed=recipe.seed)
-        image = _fetch(item.image, item.image_version, ErrorCode.IMAGE_NOT_FOUND, job, read)
+        image = fetch_input(item.image, item.image_version, ErrorCode.IMAGE_NOT_FOUND, job, read)
         source = Source(_carried(image.data), image.version, identity.sha256_bytes(image.data))
         draft = replace(
             draft, image_version=image.version, image_sha256=source.sha256, read_bytes=len(image.data)
@@ -63,27 +61,26 @@ def prepare(item: Item, job: Job, read: Read = fetch) -> Prepared | Outcome:
         fetched, began = time.perf_counter() - began, time.perf_counter()
         if _only_touched(item, draft):
             return _timed(_touched(draft, item), began, fetched)
-        with job.memory_gate.reserve(_needs(image.data, recipe, job, copies=1) + _needs_mask(mask, job)):
-            began = time.perf_counter()  # the wait for room is nobody's work
+        with job.memory_gate.reserve(_memory(image, mask, recipe, job)):
+            began = time.perf_counter()  # waiting for memory is no work
             picture = codec.decode(image.data, max_megapixels=job.max_megapixels)
             draft = _with_picture(draft, outpaint.extended(picture, recipe.margins, job.max_megapixels))
             damage = _damage(mask, picture, recipe, job)
             draft = replace(draft, mask_coverage=masks.coverage(outpaint.on_canvas(damage, recipe.margins)))
             if not damage.any() and not any(recipe.margins):
                 return _copy(image.data, picture, _timed(draft, began, fetched), job)
-            ready = _ready(item, recipe, source, picture, damage, draft, job)
+            ready = _cut(item, recipe, source, picture, damage, draft, job)
             return replace(ready, draft=_timed(ready.draft, began, fetched), ready_at=time.time())
     except ItemError as error:
         return failed(draft, error)
 
 
-def _needs_mask(mask: Fetched | None, job: Job) -> int:
-    header = mask and _header(mask.data, job)
-    return header.bytes * (1 + 2 * header.whole) if header else 0
+def _memory(image: Fetched, mask: Fetched | None, recipe: Recipe, job: Job) -> int:
+    return memory_for_photo(image.data, recipe, job, copies=1) + memory_for_mask(mask, job)
 
 
 def _only_touched(item: Item, draft: Outcome) -> bool:
-    """Whether the inputs have new versions and yet the very bytes that the former picture was made from."""
+    """Whether the inputs have new versions but the same bytes as when the former picture was made."""
     return (
         item.former is not None
         and draft.image_sha256 == item.former_image_sha256
@@ -92,11 +89,11 @@ def _only_touched(item: Item, draft: Outcome) -> bool:
 
 
 def _touched(draft: Outcome, item: Item) -> Outcome:
-    """A photo that is not painted again. The driver has its former row, and fills in what is the same."""
+    """The row of a photo that is not painted again. The driver fills in the rest from the former row."""
     return replace(draft, status="restored", reason=TOUCHED, reused_from=item.former)
 
 
-def _ready(
+def _cut(
     item: Item,
     recipe: Recipe,
     source: Source,
@@ -133,9 +130,9 @@ def _timed(draft: Outcome, began: float, fetched: float) -> Outcome:
 
 
 def filled(photo: Prepared) -> Prepared:
-    """The photo with what sized engines are given in the place of its damage.
+    """The photo with its damage prefilled in all windows of sized engines.
 
-    The end of preparing it, on the CPUs, so that no GPU waits; a forecast of the work does without.
+    It runs on the CPUs, so that no GPU waits for it. A forecast of the work leaves it out.
     """
     began = time.perf_counter()
     tasks = tuple(
@@ -151,7 +148,7 @@ def _fetch_mask(item: Item, job: Job, read: Read) -> Fetched | None:
     if item.mask is None:
         return None
     try:
-        return _fetch(item.mask, item.mask_version, ErrorCode.MASK_NOT_FOUND, job, read)
+        return fetch_input(item.mask, item.mask_version, ErrorCode.MASK_NOT_FOUND, job, read)
     except ItemError as error:
         raise _of_mask(error) if error.code is ErrorCode.IMAGE_TOO_LARGE else error from None
 
@@ -172,14 +169,11 @@ def _with_picture(draft: Outcome, picture: Picture) -> Outcome:
 
 
 def _damage(mask: Fetched | None, picture: Picture, recipe: Recipe, job: Job) -> Mask:
-    """The pixels to repaint as the mask says them, before dilation: the damage, or all but it to outpaint."""
+    """The pixels to repaint, before dilation: what the mask marks, or with mode=outpaint all the rest."""
     shape = (picture.height, picture.width)
     if mask is None:
         if not (job.copy_unmasked or any(recipe.margins)):
-            raise ItemError(
-                ErrorCode.MASK_NOT_FOUND,
-                "the row names no mask; add one, or copy such photos with the setting copy_unmasked",
-            )
+            raise _nothing_to_paint(recipe)
         return np.zeros(shape, bool)
     damage = masks.damage_from(
         _read_mask(mask.data, job.max_megapixels),
@@ -189,6 +183,20 @@ def _damage(mask: Fetched | None, picture: Picture, recipe: Recipe, job: Job) ->
         threshold=recipe.mask_threshold,
     )
     return ~damage if recipe.mode == "outpaint" else damage
+
+
+def _nothing_to_paint(recipe: Recipe) -> ItemError:
+    """Why a photo without a mask cannot be painted."""
+    if recipe.mode == "outpaint":
+        return ItemError(
+            ErrorCode.INVALID_ROW,
+            f"mode=outpaint has nothing to paint, since expand={recipe.expand} adds no margin: "
+            "set expand to LEFT,TOP,RIGHT,BOTTOM in px, or name a mask that marks what to keep",
+        )
+    return ItemError(
+        ErrorCode.MASK_NOT_FOUND,
+        "the row names no mask; add one, or copy such photos with the setting copy_unmasked",
+    )
 
 
 def _read_mask(data: bytes, max_megapixels: float) -> Picture:
@@ -205,12 +213,18 @@ def _of_mask(error: ItemError) -> ItemError:
 def _dilated(damage: Mask, recipe: Recipe) -> Mask:
     dilated = masks.dilate(damage, recipe.dilate_kernel, recipe.dilate_iterations)
     if dilated.all():
-        raise ItemError(
-            ErrorCode.MASK_FULL,
-            "no known pixel is left after dilation; check mask_polarity "
-            f"(now {recipe.mask_polarity}), mask_threshold and the dilation",
-        )
+        raise ItemError(ErrorCode.MASK_FULL, f"no known pixel is left after dilation; {_way_out(recipe)}")
     return dilated
+
+
+def _way_out(recipe: Recipe) -> str:
+    """What to change where nothing is left of a photo."""
+    if recipe.mode == "outpaint" and not any(recipe.margins):
+        return (
+            f"mode=outpaint keeps only what the mask marks, and expand={recipe.expand} adds no margin: "
+            "set expand to LEFT,TOP,RIGHT,BOTTOM in px and name no mask, or mark what to keep"
+        )
+    return f"check mask_polarity (now {recipe.mask_polarity}), mask_threshold and the dilation"
 
 
 def _tasks(cuts: Sequence[EngineWindow], item: Item, recipe: Recipe) -> Iterator[Task]:
@@ -226,9 +240,9 @@ def _tasks(cuts: Sequence[EngineWindow], item: Item, recipe: Recipe) -> Iterator
 
 
 def _copy(data: bytes, picture: Picture, draft: Outcome, job: Job) -> Outcome:
-    """Nothing to repair: the source's own bytes are the output."""
+    """The row of a photo with nothing to repair; its own bytes become the output."""
     began = time.perf_counter()
-    output = identity.output_name(draft.item_id, draft.work_key, EXTENSIONS[picture.format])
+    output = identity.output_name(draft.item_id, draft.work_key, codec.EXTENSIONS[picture.format])
     created = job.store.create(output, data)
     if created.existing is not None:
         raise ItemError(ErrorCode.VERIFY_FAILED, f"{output} exists and is not a copy of {draft.image}")

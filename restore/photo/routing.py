@@ -1,4 +1,4 @@
-"""Which engine repairs which damage, and the windows that it is given."""
+"""Decides which engine repairs which damage, and cuts the windows for it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from restore.repair.windows import Window, crop_mask_to_window, crop_to_window, 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EngineWindow:
-    """One window as its engine is given it.
+    """One window as its engine receives it.
 
     Attributes:
         pixels, mask: at paint size, as `restore.engines.Task` wants them.
-        part: bool, source scale: the damage of this window that is this engine's to repair.
+        part: bool, source scale: the damage in this window that this engine repairs.
         tones: how a sized engine's sRGB was stretched; None for a native crop.
     """
 
@@ -39,7 +39,7 @@ class EngineWindow:
 def cut_engine_windows(
     picture: Picture, damage: Mask, dilated: Mask, recipe: Recipe, auto: Method
 ) -> Iterator[EngineWindow]:
-    """Every window that the photo's repair takes, in an order that depends on nothing else.
+    """Every window that the photo's repair takes, in an order that depends on the arguments alone.
 
     Args:
         damage, dilated: bool `(H, W)`, before and after dilation.
@@ -48,11 +48,8 @@ def cut_engine_windows(
     for method, part in assign_engines(damage, dilated, recipe, auto):
         sizes = sizes_of(method)
         for window in plan_windows(part, context=recipe.window_context, reach=recipe.feather, sizes=sizes):
-            pixels, mask, tones = (
-                crop_to_window(picture.pixels, window),
-                crop_mask_to_window(dilated, window),
-                None,
-            )
+            pixels, mask = crop_to_window(picture.pixels, window), crop_mask_to_window(dilated, window)
+            tones = None
             if sizes is not None:
                 tones = color.range_of(pixels, ~mask, picture.mode, picture.icc)
                 pixels = color.to_srgb(pixels, picture.mode, picture.icc, tones)
@@ -60,7 +57,7 @@ def cut_engine_windows(
 
 
 def assign_engines(damage: Mask, dilated: Mask, recipe: Recipe, auto: Method) -> list[tuple[Method, Mask]]:
-    """The dilated damage, shared out: engine=auto sends what is thin past a diffusion engine."""
+    """The dilated damage by method: engine=auto gives thin damage to a classical engine."""
     if recipe.engine != "auto":
         return [(recipe.engine, dilated)]
     if not any_trained([auto]):

@@ -1,8 +1,8 @@
-"""The story of one photo: prepare -> paint -> finish. No Ray, no torch.
+"""What passes between the steps of one photo: prepare, paint, compose, upload.
 
-`prepare` and `finish` are plain functions over one photo; `paint` takes several photos at once, so
-that an engine can batch their windows. What passes between them holds windows and the source's
-encoded bytes, never a decoded scan. A photo that cannot go on becomes its Outcome right there.
+`prepare`, `compose` and `upload` are functions over one photo; `paint` takes several, so that an
+engine can batch their windows. The values hold windows and the source's encoded bytes, never a
+decoded scan. A step that fails returns the photo's row, an Outcome, instead.
 """
 
 from __future__ import annotations
@@ -26,11 +26,19 @@ from restore.storage import AccessPolicy, OutStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What all photos of one run share."""
+    """What all photos of one run share.
+
+    Attributes:
+        auto: the method that engine=auto means under this run's profile.
+        engine_hashes: by the recipe's engine name, part of the work key.
+        models: by method, the rows of the models that it loads.
+        max_megapixels: largest photo, mask or canvas that is decoded.
+        copy_unmasked: whether a photo without a mask is copied as it is.
+    """
 
     run_id: str
     recipe: Recipe
-    auto: Method  # what engine=auto means under this run's profile
+    auto: Method
     engine_hashes: Mapping[str, str]
     store: OutStore
     access: AccessPolicy
@@ -44,7 +52,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """The photo as it was read. `data` is None when it is too large to carry."""
+    """The photo's file as it was read; `data` is None where it is too large to carry."""
 
     data: bytes | None
     version: str
@@ -56,8 +64,8 @@ class Prepared:
     """A photo whose windows wait to be painted.
 
     Attributes:
-        places: where each task's window belongs, in the order of `tasks`.
-        facts: the Outcome's fields that are known by now.
+        placements: where each task's window belongs, in the order of `tasks`.
+        draft: the row with the fields that are known so far.
         ready_at: wall clock at the end of prepare, seconds since the epoch.
     """
 
@@ -89,8 +97,8 @@ class FinishedPhoto:
     Attributes:
         output: its path in the output store.
         data: its file, verified.
-        made: the Outcome but for what creating it tells.
-        facts: what was known before, for the row of a photo that cannot be stored.
+        made: its row, without the fields that the upload sets.
+        draft: the row before the picture was made, for a photo whose upload fails.
     """
 
     output: str
@@ -100,7 +108,7 @@ class FinishedPhoto:
 
 
 def first_draft(item: Item, job: Job) -> Outcome:
-    """What is known of the outcome before the photo is touched."""
+    """The row of a photo that no step has read yet."""
     return Outcome(
         item_id=item.item_id,
         run_id=job.run_id,
@@ -124,11 +132,11 @@ def first_draft(item: Item, job: Job) -> Outcome:
 
 
 def _engine_hash(item: Item, job: Job) -> str:
-    """The hash that the row's work key was made with; a bad engine name stands for itself there."""
+    """The engine hash in the row's work key; an unknown engine's name stands there in its place."""
     name = str(item.overridden().get("engine", job.recipe.engine))
     return job.engine_hashes.get(name, name)
 
 
 def failed(draft: Outcome, error: ItemError) -> Outcome:
-    """The failed row of a photo, with all that was known of it."""
+    """The failed row of a photo, with all that the draft holds."""
     return replace(draft, status="failed", error_code=str(error.code), error_message=error.message)

@@ -12,10 +12,10 @@ _limits: list[float] = []
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Ends this process, with all threads' tracebacks on stderr, when the block takes longer.
+    """End this process, with all threads' tracebacks on stderr, when the block takes longer.
 
-    By a thread of C that does not wait for the interpreter's lock: a decoder that hangs may hold it.
-    One block at a time.
+    A C thread does it, because a decoder that hangs may hold the interpreter's lock.
+    One block can be timed at a time.
     """
     _limits.append(seconds)
     restart()
@@ -27,6 +27,6 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def restart() -> None:
-    """The time of the block begins anew: it has only waited so far. Nothing outside of a block."""
+    """Start the block's time again, since it has only waited so far. Outside a block it does nothing."""
     if _limits:
         faulthandler.dump_traceback_later(_limits[-1], exit=True, file=_STDERR)

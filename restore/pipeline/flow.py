@@ -32,7 +32,7 @@ from restore.errors import DeviceLost, ErrorCode, ItemError, SystemicError
 from restore.item import Item
 from restore.methods import Method
 from restore.outcome import Outcome, outcomes_table, with_read_bytes, with_thumbs
-from restore.photo.finish import compose, store
+from restore.photo.finish import compose, upload
 from restore.photo.inputs import Read
 from restore.photo.paint import paint
 from restore.photo.prepare import filled, prepare
@@ -262,7 +262,7 @@ def finish_block(photos: pa.Table, job: Job, tracker: CrashTrackerClient, extra:
                 if isinstance(made, Outcome):
                     yield made
                 else:
-                    waiting.append((made, uploads.submit(store, made, job)))
+                    waiting.append((made, uploads.submit(upload, made, job)))
             for made, stored in waiting:
                 yield _guarded("finish", stored.result, made.draft, tracker)
 

@@ -10,7 +10,6 @@ import pytest
 from restore import engines, identity
 from restore.item import Item
 from restore.outcome import Outcome
-from restore.photo.finish import finish
 from restore.photo.paint import paint
 from restore.photo.prepare import prepare
 from restore.photo.state import Job
@@ -18,6 +17,7 @@ from restore.recipe import Recipe
 from restore.storage import AccessPolicy, OutStore, resolve
 from tests.support import corpus
 from tests.support.corpus import Kind, kinds
+from tests.support.photos import finish
 
 ENGINES = engines.build(["telea"])
 SECONDS = 10

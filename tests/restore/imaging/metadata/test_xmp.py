@@ -17,13 +17,13 @@ from restore import engines, identity
 from restore.imaging.metadata.xmp import Making, merged, packet
 from restore.item import Item
 from restore.outcome import Outcome
-from restore.photo.finish import finish
 from restore.photo.paint import paint
 from restore.photo.prepare import prepare
 from restore.photo.state import Job, PaintedPhoto, Prepared
 from restore.recipe import Recipe
 from restore.storage import AccessPolicy, OutStore
 from tests.support.archives import damage, damaged
+from tests.support.photos import finish
 
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 TOOL = "{http://ns.adobe.com/xap/1.0/}CreatorTool"

@@ -1,16 +1,13 @@
-"""Photo: one photo's whole way on real pictures, without Ray."""
+"""Finish: what is stored of restored photos, and its row."""
 
 from __future__ import annotations
 
 import io
 from dataclasses import replace
 from pathlib import Path
-from threading import Barrier
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image, ImageOps
 from skimage import data
@@ -22,64 +19,12 @@ from restore.imaging import codec
 from restore.item import Item
 from restore.methods import SDXL_SIZES
 from restore.outcome import Outcome
-from restore.photo import inputs as inputs_of_photos
 from restore.photo import prepare as prepare_step
-from restore.photo.finish import finish
 from restore.photo.paint import paint
 from restore.photo.prepare import filled, prepare
 from restore.photo.state import Job, PaintedPhoto, Prepared
 from restore.recipe import Recipe
-from restore.storage import AccessPolicy, OutStore
-
-KEY = "0123456789abcdef"
-
-
-SEEN = {ErrorCode.MASK_UNREADABLE, ErrorCode.MASK_SIZE_MISMATCH, ErrorCode.MASK_FULL}
-"""Failures that come when the photo itself has been decoded."""
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> Job:
-    return Job(
-        run_id="run",
-        recipe=Recipe(),
-        auto="telea",
-        engine_hashes={name: identity.engine_hash("ns") for name in ("auto", "telea", "ns")},
-        store=OutStore.open(str(tmp_path / "out")),
-        access=AccessPolicy((str(tmp_path / "in"),)),
-        software_version="0",
-    )
-
-
-@pytest.fixture
-def inputs(tmp_path: Path) -> Path:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    return folder
-
-
-def scratch(shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """A crease across and a speck: 255 = damage."""
-    mask = np.zeros(shape, np.uint8)
-    cv2.line(mask, (40, 30), (shape[1] - 60, shape[0] // 2), 255, 3)
-    cv2.circle(mask, (shape[1] // 3, shape[0] - 60), 6, 255, -1)
-    return mask
-
-
-def save(path: Path, pixels: npt.NDArray[np.generic], **options: object) -> str:
-    Image.fromarray(pixels).save(path, **options)
-    return str(path)
-
-
-def restore(item: Item, job: Job) -> Outcome:
-    prepared = prepare(item, job)
-    painted = paint([prepared], engines.build(["telea", "ns"]), 8)[0]
-    return painted if isinstance(painted, Outcome) else finish(painted, job)
-
-
-def output(outcome: Outcome, job: Job) -> bytes:
-    assert outcome.output is not None
-    return job.store.read(outcome.output)
+from tests.support.photos import KEY, finish, output, restore, save, scratch
 
 
 def test_a_photo_is_restored_and_its_row_tells_all(inputs: Path, job: Job) -> None:
@@ -117,24 +62,6 @@ def test_a_photo_is_restored_and_its_row_tells_all(inputs: Path, job: Job) -> No
     assert small == [(480, 480)] * 2 and outcome.thumbs.damage is not None
 
 
-def test_the_same_bytes_under_a_new_version_are_not_painted_again(inputs: Path, job: Job) -> None:
-    image, mask = save(inputs / "a.png", data.astronaut()), save(inputs / "m.png", scratch((512, 512)))
-    first = restore(Item("a", image, KEY, mask=mask), job)
-    former: dict[str, Any] = {
-        "mask": mask,
-        "former": "row",
-        "former_image_sha256": first.image_sha256,
-        "former_mask_sha256": first.mask_sha256,
-    }
-    again = prepare(Item("a", image, KEY, reason="image_changed", **former), job)
-    assert isinstance(again, Outcome)
-    assert (again.reason, again.reused_from, again.work_key) == ("touched", "row", KEY)
-    assert again.image_version == first.image_version and again.seconds.fetch > 0 and again.width is None
-    for other in ("former", "former_image_sha256", "former_mask_sha256"):
-        changed = prepare(Item("a", image, KEY, **{**former, other: None}), job)
-        assert isinstance(changed, Prepared), f"another {other} is another photo"
-
-
 def test_a_16_bit_gray_tiff_stays_one(inputs: Path, job: Job) -> None:
     truth = data.camera().astype(np.uint16) * 257 + 3
     mask = scratch(truth.shape)
@@ -162,72 +89,6 @@ def test_a_jpeg_rotated_by_exif_is_restored_upright_as_png(inputs: Path, job: Jo
     assert np.array_equal(pixels[far], upright[far])
 
 
-def test_nothing_to_repair_is_copied_byte_for_byte(inputs: Path, job: Job) -> None:
-    path = save(inputs / "a.jpg", data.coffee(), quality=90)
-    blank = save(inputs / "m.png", np.zeros(data.coffee().shape[:2], np.uint8))
-    outcome = restore(Item("a", path, KEY, mask=blank), job)
-    assert (outcome.status, outcome.output) == ("copied", "images/a.0123456789ab.jpg")
-    assert output(outcome, job) == Path(path).read_bytes()
-    assert outcome.proof == "exact" and outcome.changed_outside_mask == 0
-
-
-def test_the_failures_of_a_photo_are_typed_rows(inputs: Path, job: Job, tmp_path: Path) -> None:
-    good = save(inputs / "a.png", data.astronaut())
-    mask = save(inputs / "m.png", scratch((512, 512)))
-    full = save(inputs / "full.png", np.full((512, 512), 255, np.uint8))
-    small = save(inputs / "small.png", scratch((256, 256)))
-    ones = save(inputs / "ones.png", (scratch((512, 512)) > 0).astype(np.uint8))
-    (inputs / "cut.png").write_bytes(Path(good).read_bytes()[:20_000])
-    (inputs / "text.png").write_text("<html>not found</html>")
-    secret = save(tmp_path / "secret.png", data.astronaut())
-    (inputs / "link.png").symlink_to(secret)
-    cases = {
-        ErrorCode.IMAGE_NOT_FOUND: Item("a", str(inputs / "none.png"), KEY, mask=mask),
-        ErrorCode.IMAGE_UNREADABLE: Item("a", str(inputs / "cut.png"), KEY, mask=mask),
-        ErrorCode.UNSUPPORTED_FORMAT: Item("a", str(inputs / "text.png"), KEY, mask=mask),
-        ErrorCode.MASK_NOT_FOUND: Item("a", good, KEY, mask=str(inputs / "none.png")),
-        ErrorCode.MASK_UNREADABLE: Item("a", good, KEY, mask=ones),
-        ErrorCode.MASK_SIZE_MISMATCH: Item("a", good, KEY, mask=small),
-        ErrorCode.MASK_FULL: Item("a", good, KEY, mask=full),
-        ErrorCode.STORAGE_DENIED: Item("a", str(inputs / "link.png"), KEY, mask=mask),
-        ErrorCode.CHANGED_DURING_RUN: Item("a", good, KEY, mask=mask, image_version="1-1"),
-        ErrorCode.INVALID_ROW: Item("a", good, KEY, mask=mask, overrides='{"feather":"soft"}'),
-    }
-    for code, item in cases.items():
-        outcome = restore(item, job)
-        assert (outcome.status, outcome.error_code) == ("failed", code), outcome.error_message
-        assert outcome.error_message and outcome.output is None
-        assert outcome.thumbs.after is None and (outcome.thumbs.before is not None) == (code in SEEN), code
-        if code in (ErrorCode.MASK_NOT_FOUND, ErrorCode.MASK_FULL):
-            assert outcome.image_sha256, "a failed row tells what was known by then"
-    assert restore(cases[ErrorCode.MASK_FULL], job).mask_coverage == 1.0
-
-
-def test_no_mask_is_copied_only_when_asked(inputs: Path, job: Job) -> None:
-    item = Item("a", save(inputs / "a.png", data.astronaut()), KEY)
-    assert restore(item, job).error_code == ErrorCode.MASK_NOT_FOUND
-    assert restore(item, replace(job, copy_unmasked=True)).status == "copied"
-
-
-def test_too_many_megapixels_are_refused(inputs: Path, job: Job) -> None:
-    item = Item("a", save(inputs / "a.png", data.astronaut()), KEY)
-    assert restore(item, replace(job, max_megapixels=0.2)).error_code == ErrorCode.IMAGE_TOO_LARGE
-
-
-def test_a_file_larger_than_any_picture_is_not_read(
-    inputs: Path, job: Job, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(inputs_of_photos, "BYTES_BESIDES", 0)
-    small = replace(job, max_megapixels=0.01)
-    good, large = save(inputs / "a.png", data.astronaut()[:90, :90]), inputs / "large.png"
-    with large.open("wb") as file:
-        file.truncate(1 << 40)  # a hole: reading a terabyte would end badly
-    masked = Item("a", str(large), KEY, mask=good)
-    assert restore(masked, small).error_code == ErrorCode.IMAGE_TOO_LARGE
-    outcome = restore(Item("a", good, KEY, mask=str(large)), small)
-    assert outcome.error_code == ErrorCode.MASK_UNREADABLE and "the mask: " in (outcome.error_message or "")
-
-
 def test_the_picture_of_a_killed_run_is_adopted(inputs: Path, job: Job) -> None:
     mask = save(inputs / "m.png", scratch((512, 512)))
     item = Item("a", save(inputs / "a.png", data.astronaut()), KEY, mask=mask)
@@ -246,14 +107,6 @@ def test_a_row_tells_of_the_bytes_that_were_adopted_not_of_our_own(inputs: Path,
     assert adopted.status == "restored" and adopted.output_sha256 != ours.output_sha256
     assert adopted.output_sha256 == identity.sha256_bytes(recoded.getvalue())
     assert adopted.output_bytes == len(recoded.getvalue())
-
-
-def test_a_copy_does_not_adopt_other_bytes(inputs: Path, job: Job) -> None:
-    mask = save(inputs / "m.png", np.zeros((512, 512), np.uint8))
-    item = Item("a", save(inputs / "a.png", data.astronaut()), KEY, mask=mask)
-    job.store.create("images/a.0123456789ab.png", b"something else")
-    assert restore(item, job).error_code == ErrorCode.VERIFY_FAILED
-    assert job.store.read("images/a.0123456789ab.png") == b"something else"
 
 
 def test_another_picture_under_our_name_is_never_replaced(inputs: Path, job: Job) -> None:
@@ -290,109 +143,6 @@ def test_lossy_output_says_so(inputs: Path, job: Job) -> None:
     outcome = restore(item, job)
     assert outcome.status == "restored" and outcome.proof == "lossy"
     assert outcome.changed_outside_mask is not None and outcome.changed_outside_mask > 0
-
-
-class Recorder:
-    """An engine that returns its windows and remembers how it was called."""
-
-    sizes = None
-
-    def __init__(self) -> None:
-        self.calls: list[list[Task]] = []
-
-    def paint(self, tasks: object) -> list[Painted | ItemError]:
-        batch = list(tasks)  # type: ignore[call-overload]
-        self.calls.append(batch)
-        return [
-            ItemError(ErrorCode.OUT_OF_MEMORY, "too big")
-            if task.sampler.prompt == "huge"
-            else Painted(task.window.copy(), (f"batch {len(batch)}",))
-            for task in batch
-        ]
-
-
-def prepared_photo(inputs: Path, job: Job, name: str, overrides: str = "{}") -> Prepared:
-    mask = np.zeros((600, 600), np.uint8)
-    mask[300:304, 300:304] = 255
-    pixels = np.random.default_rng(len(name)).integers(0, 255, (600, 600, 3), np.uint8)
-    item = Item(
-        name,
-        save(inputs / f"{name}.png", pixels),
-        KEY,
-        mask=save(inputs / f"{name}-m.png", mask),
-        overrides=overrides,
-    )
-    prepared = prepare(item, job)
-    assert isinstance(prepared, Prepared)
-    return prepared
-
-
-def test_what_needs_no_device_is_painted_while_the_device_is_at_work(inputs: Path, job: Job) -> None:
-    both = Barrier(2)
-
-    class Meeting(Recorder):
-        def paint(self, tasks: object) -> list[Painted | ItemError]:
-            both.wait(30)  # broken where one engine waits for the other to end
-            return [replace(one, device="card") for one in super().paint(tasks) if isinstance(one, Painted)]
-
-    job = replace(job, engine_hashes={**job.engine_hashes, "sdxl": "x"})
-    photos = [
-        prepared_photo(inputs, job, "thin"),
-        prepared_photo(inputs, job, "large", '{"engine":"sdxl"}'),
-        prepared_photo(inputs, job, "thin too"),
-    ]
-    done = paint(photos, {"telea": Meeting(), "sdxl": Meeting()}, 8)
-    assert [value.item.item_id for value in done if isinstance(value, PaintedPhoto)] == [
-        "thin",
-        "large",
-        "thin too",
-    ]
-    assert {value.draft.device for value in done if isinstance(value, PaintedPhoto)} == {"card"}
-
-
-def test_windows_of_several_photos_share_a_call_if_they_are_alike(inputs: Path, job: Job) -> None:
-    engine = Recorder()
-    photos = [
-        prepared_photo(inputs, job, "a"),
-        prepared_photo(inputs, job, "b", '{"prompt":"a face","guidance_scale":3.0}'),
-        prepared_photo(inputs, job, "c", '{"num_inference_steps":20}'),
-        prepared_photo(inputs, job, "d"),
-    ]
-    done = paint(photos, {"telea": engine}, 2)
-    assert [len(call) for call in engine.calls] == [2, 1, 1]
-    assert [value.item.item_id for value in done if isinstance(value, PaintedPhoto)] == list("abcd")
-    assert all(
-        np.array_equal(value.painted[0], prepared.tasks[0].window)
-        for value, prepared in zip(done, photos, strict=True)
-        if isinstance(value, PaintedPhoto)
-    )
-
-
-def test_a_window_that_fails_alone_fails_its_photo_alone(inputs: Path, job: Job) -> None:
-    photos = [
-        prepared_photo(inputs, job, "a"),
-        prepared_photo(inputs, job, "b", '{"prompt":"huge"}'),
-    ]
-    good, bad = paint(photos, {"telea": Recorder()}, 8)
-    assert isinstance(good, PaintedPhoto) and good.draft.engine_steps == ("batch 2",)
-    assert isinstance(bad, Outcome) and bad.error_code == ErrorCode.OUT_OF_MEMORY
-
-
-def test_a_failed_photo_passes_paint_untouched(inputs: Path, job: Job) -> None:
-    failed = prepare(Item("a", str(inputs / "none.png"), KEY), job)
-    engine = Recorder()
-    assert paint([failed], {"telea": engine}, 8) == [failed]
-    assert engine.calls == []
-
-
-def test_a_photo_is_the_same_whatever_its_neighbours(inputs: Path, job: Job) -> None:
-    names = ["a", "b", "c"]
-    photos = [prepared_photo(inputs, job, name) for name in names]
-    alone = [paint([value], engines.build(["telea"]), 8)[0] for value in photos]
-    together = paint(photos[::-1], engines.build(["telea"]), 2)[::-1]
-    for one, other in zip(alone, together, strict=True):
-        assert isinstance(one, PaintedPhoto) and isinstance(other, PaintedPhoto)
-        assert all(np.array_equal(p, q) for p, q in zip(one.painted, other.painted, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,138 @@
+"""Prepare: photos that are cut into windows, and all that ends before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from skimage import data
+
+from restore.errors import ErrorCode
+from restore.item import Item
+from restore.outcome import Outcome
+from restore.photo import inputs as inputs_of_photos
+from restore.photo.prepare import prepare
+from restore.photo.state import Job, Prepared
+from restore.recipe import Recipe
+from tests.support.photos import KEY, output, restore, save, scratch
+
+SEEN = {ErrorCode.MASK_UNREADABLE, ErrorCode.MASK_SIZE_MISMATCH, ErrorCode.MASK_FULL}
+"""Failures that come when the photo itself has been decoded."""
+
+
+def test_the_same_bytes_under_a_new_version_are_not_painted_again(inputs: Path, job: Job) -> None:
+    image, mask = save(inputs / "a.png", data.astronaut()), save(inputs / "m.png", scratch((512, 512)))
+    first = restore(Item("a", image, KEY, mask=mask), job)
+    former: dict[str, Any] = {
+        "mask": mask,
+        "former": "row",
+        "former_image_sha256": first.image_sha256,
+        "former_mask_sha256": first.mask_sha256,
+    }
+    again = prepare(Item("a", image, KEY, reason="image_changed", **former), job)
+    assert isinstance(again, Outcome)
+    assert (again.reason, again.reused_from, again.work_key) == ("touched", "row", KEY)
+    assert again.image_version == first.image_version and again.seconds.fetch > 0 and again.width is None
+    for other in ("former", "former_image_sha256", "former_mask_sha256"):
+        changed = prepare(Item("a", image, KEY, **{**former, other: None}), job)
+        assert isinstance(changed, Prepared), f"another {other} is another photo"
+
+
+def test_nothing_to_repair_is_copied_byte_for_byte(inputs: Path, job: Job) -> None:
+    path = save(inputs / "a.jpg", data.coffee(), quality=90)
+    blank = save(inputs / "m.png", np.zeros(data.coffee().shape[:2], np.uint8))
+    outcome = restore(Item("a", path, KEY, mask=blank), job)
+    assert (outcome.status, outcome.output) == ("copied", "images/a.0123456789ab.jpg")
+    assert output(outcome, job) == Path(path).read_bytes()
+    assert outcome.proof == "exact" and outcome.changed_outside_mask == 0
+
+
+def test_the_failures_of_a_photo_are_typed_rows(inputs: Path, job: Job, tmp_path: Path) -> None:
+    good = save(inputs / "a.png", data.astronaut())
+    mask = save(inputs / "m.png", scratch((512, 512)))
+    full = save(inputs / "full.png", np.full((512, 512), 255, np.uint8))
+    small = save(inputs / "small.png", scratch((256, 256)))
+    ones = save(inputs / "ones.png", (scratch((512, 512)) > 0).astype(np.uint8))
+    (inputs / "cut.png").write_bytes(Path(good).read_bytes()[:20_000])
+    (inputs / "text.png").write_text("<html>not found</html>")
+    secret = save(tmp_path / "secret.png", data.astronaut())
+    (inputs / "link.png").symlink_to(secret)
+    cases = {
+        ErrorCode.IMAGE_NOT_FOUND: Item("a", str(inputs / "none.png"), KEY, mask=mask),
+        ErrorCode.IMAGE_UNREADABLE: Item("a", str(inputs / "cut.png"), KEY, mask=mask),
+        ErrorCode.UNSUPPORTED_FORMAT: Item("a", str(inputs / "text.png"), KEY, mask=mask),
+        ErrorCode.MASK_NOT_FOUND: Item("a", good, KEY, mask=str(inputs / "none.png")),
+        ErrorCode.MASK_UNREADABLE: Item("a", good, KEY, mask=ones),
+        ErrorCode.MASK_SIZE_MISMATCH: Item("a", good, KEY, mask=small),
+        ErrorCode.MASK_FULL: Item("a", good, KEY, mask=full),
+        ErrorCode.STORAGE_DENIED: Item("a", str(inputs / "link.png"), KEY, mask=mask),
+        ErrorCode.CHANGED_DURING_RUN: Item("a", good, KEY, mask=mask, image_version="1-1"),
+        ErrorCode.INVALID_ROW: Item("a", good, KEY, mask=mask, overrides='{"feather":"soft"}'),
+    }
+    for code, item in cases.items():
+        outcome = restore(item, job)
+        assert (outcome.status, outcome.error_code) == ("failed", code), outcome.error_message
+        assert outcome.error_message and outcome.output is None
+        assert outcome.thumbs.after is None and (outcome.thumbs.before is not None) == (code in SEEN), code
+        if code in (ErrorCode.MASK_NOT_FOUND, ErrorCode.MASK_FULL):
+            assert outcome.image_sha256, "a failed row tells what was known by then"
+    assert restore(cases[ErrorCode.MASK_FULL], job).mask_coverage == 1.0
+
+
+def test_no_mask_is_copied_only_when_asked(inputs: Path, job: Job) -> None:
+    item = Item("a", save(inputs / "a.png", data.astronaut()), KEY)
+    assert restore(item, job).error_code == ErrorCode.MASK_NOT_FOUND
+    assert restore(item, replace(job, copy_unmasked=True)).status == "copied"
+
+
+def test_too_many_megapixels_are_refused(inputs: Path, job: Job) -> None:
+    item = Item("a", save(inputs / "a.png", data.astronaut()), KEY)
+    assert restore(item, replace(job, max_megapixels=0.2)).error_code == ErrorCode.IMAGE_TOO_LARGE
+
+
+def test_a_file_larger_than_any_picture_is_not_read(
+    inputs: Path, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs_of_photos, "BYTES_BESIDES", 0)
+    small = replace(job, max_megapixels=0.01)
+    good, large = save(inputs / "a.png", data.astronaut()[:90, :90]), inputs / "large.png"
+    with large.open("wb") as file:
+        file.truncate(1 << 40)  # a hole: reading a terabyte would end badly
+    masked = Item("a", str(large), KEY, mask=good)
+    assert restore(masked, small).error_code == ErrorCode.IMAGE_TOO_LARGE
+    outcome = restore(Item("a", good, KEY, mask=str(large)), small)
+    assert outcome.error_code == ErrorCode.MASK_UNREADABLE and "the mask: " in (outcome.error_message or "")
+
+
+def test_a_copy_does_not_adopt_other_bytes(inputs: Path, job: Job) -> None:
+    mask = save(inputs / "m.png", np.zeros((512, 512), np.uint8))
+    item = Item("a", save(inputs / "a.png", data.astronaut()), KEY, mask=mask)
+    job.store.create("images/a.0123456789ab.png", b"something else")
+    assert restore(item, job).error_code == ErrorCode.VERIFY_FAILED
+    assert job.store.read("images/a.0123456789ab.png") == b"something else"
+
+
+@pytest.mark.parametrize("by_row", [False, True])
+@pytest.mark.parametrize("mask", [None, "black"])
+def test_outpainting_without_a_margin_asks_for_expand(
+    inputs: Path, job: Job, by_row: bool, mask: str | None
+) -> None:
+    black = save(inputs / "m.png", np.zeros((512, 512), np.uint8)) if mask else None
+    item = Item("a", save(inputs / "a.png", data.astronaut()), KEY, mask=black)
+    if by_row:
+        item = replace(item, overrides='{"mode":"outpaint"}')
+    else:
+        job = replace(job, recipe=Recipe(mode="outpaint"))
+    outcome = restore(item, job)
+    assert outcome.error_code == (ErrorCode.MASK_FULL if mask else ErrorCode.INVALID_ROW)
+    message = outcome.error_message or ""
+    assert "expand=0,0,0,0 adds no margin" in message and "set expand to LEFT,TOP,RIGHT,BOTTOM" in message
+    assert "polarity" not in message and "--" not in message
+
+
+def test_a_photo_without_a_mask_names_the_setting_that_copies_it(inputs: Path, job: Job) -> None:
+    message = restore(Item("a", save(inputs / "a.png", data.astronaut()), KEY), job).error_message or ""
+    assert "names no mask" in message and "the setting copy_unmasked" in message and "--" not in message
