@@ -141,6 +141,6 @@ def _copy(store: OutStore, target: OutStore, row: Mapping[str, Any]) -> tuple[st
         return path, 0, f"{row['output']} is missing; see `verify`"
     except ItemError as error:
         return path, 0, error.message
-    if created.existed:
+    if created.existing is not None:
         return path, 0, "is there with other bytes, which stay; export to an empty place"
     return path, len(data), None

@@ -24,8 +24,9 @@ from manifests.reading.rules import ITEM_ID_FAULT
 from restore.errors import ItemError, StorageConfigError, UsageError
 from restore.storage import Entry, OutStore, is_local, photographs
 from restore.storage.access import forbidden_reason
+from restore.storage.base import HTTP
 from restore.storage.retry import cannot_serve
-from restore.storage.uris import HTTP_SCHEMES, redact, resolve, scheme_of
+from restore.storage.uris import Location, redact, resolve
 
 EXTENSIONS = ("jpg", "jpeg", "png", "tif", "tiff", "webp")
 """What the names of photos and masks end in, in any case."""
@@ -172,7 +173,7 @@ def _root(uri: str) -> str:
     if not uri:
         raise UsageError("a folder to list has no name; give its path or URI")
     reason = forbidden_reason(absolute := resolve(uri, f"{Path.cwd()}/"))
-    if reason is None and scheme_of(absolute) in HTTP_SCHEMES:
+    if reason is None and Location.of(absolute).kind is HTTP:
         reason = "http has no listings; use a local folder, s3, gs or abfs"
     if reason:
         raise UsageError(f"{redact(uri)}: {reason}")

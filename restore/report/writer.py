@@ -30,7 +30,8 @@ from restore.report.earlier_thumbnails import EarlierThumbnails
 from restore.report.files import script, thumbnail_path
 from restore.report.thumbnail_store import FAILED_PICTURED, PICTURED, ThumbnailStore
 from restore.storage import OutStore
-from restore.storage.uris import HTTP_SCHEMES, is_local, local_path, redact, scheme_of
+from restore.storage.base import HTTP
+from restore.storage.uris import Location, redact
 
 LISTED = 10_000
 """Restored and copied photos that a page lists: those with the worst seams. It lists all failed ones."""
@@ -238,9 +239,10 @@ def _page_row(row: Row) -> dict[str, Any]:
 
 
 def _link(uri: str) -> str | None:
-    if is_local(uri):
-        return f"file://{quote(local_path(uri))}"
-    return uri if scheme_of(uri) in HTTP_SCHEMES and redact(uri) == uri else None
+    location = Location.of(uri)
+    if location.is_local:
+        return f"file://{quote(location.path)}"
+    return uri if location.kind is HTTP and location.redacted == uri else None
 
 
 def _plain(value: Any) -> Any:

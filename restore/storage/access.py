@@ -11,16 +11,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from restore.errors import ErrorCode, ItemError
-from restore.storage.uris import (
-    AZURE_SCHEMES,
-    HTTP_SCHEMES,
-    OBJECT_SCHEMES,
-    _authority,
-    _has_credentials,
-    local_path,
-    redact,
-    scheme_of,
-)
+from restore.storage.base import AZURE, HTTP
+from restore.storage.uris import Location
 
 # Azure's own hosts and those of its national clouds. The job's token goes to the host that a URI names.
 _AZURE_HOST = re.compile(
@@ -54,17 +46,17 @@ class AccessPolicy:
         Raises:
             ItemError: `storage_denied`.
         """
-        reason = forbidden_reason(uri) or self._reason(uri)
+        location = Location.of(uri)
+        reason = _forbidden(location) or self._reason(location)
         if reason:
-            raise ItemError(ErrorCode.STORAGE_DENIED, f"{redact(uri)}: {reason}")
+            raise ItemError(ErrorCode.STORAGE_DENIED, f"{location.redacted}: {reason}")
 
-    def _reason(self, uri: str) -> str | None:
-        scheme = scheme_of(uri)
-        if scheme == "file":
-            return self._outside(local_path(uri))
-        if scheme in HTTP_SCHEMES:
+    def _reason(self, location: Location) -> str | None:
+        if location.is_local:
+            return self._outside(location.path)
+        if location.kind is HTTP:
             return (
-                _http_reason(uri)
+                _http_reason(location.uri)
                 if self.allow_http
                 else "http is not allowed; the setting allow_http allows it"
             )
@@ -79,24 +71,26 @@ class AccessPolicy:
 
 def forbidden_reason(uri: str) -> str | None:
     """Why no setting can allow `uri`, or None."""
-    scheme = scheme_of(uri)
-    if "::" in uri:
+    return _forbidden(Location.of(uri))
+
+
+def _forbidden(location: Location) -> str | None:
+    if "::" in location.uri:
         return "chained URIs are not allowed; point at the object itself"
-    if "\0" in uri:
+    if "\0" in location.uri:
         return "contains a NUL character"
-    if scheme == "file":
-        return (
-            None if local_path(uri).startswith("/") else "is not an absolute local path (file:///folder/name)"
-        )
-    if scheme not in OBJECT_SCHEMES | HTTP_SCHEMES:
-        return f"scheme {scheme} is not allowed; use a local path, s3, gs or abfs"
-    if _has_credentials(uri, scheme):
+    if location.is_local:
+        absolute = location.path.startswith("/")
+        return None if absolute else "is not an absolute local path (file:///folder/name)"
+    if location.kind is None:
+        return f"scheme {location.scheme} is not allowed; use a local path, s3, gs or abfs"
+    if location.has_credentials:
         return "credentials in a URI are not allowed; give them by the environment or a role"
-    return _strange_host(uri) if scheme in AZURE_SCHEMES else None
+    return _strange_host(location) if location.kind is AZURE else None
 
 
-def _strange_host(uri: str) -> str | None:
-    _, at, host = _authority(uri).rpartition("@")
+def _strange_host(location: Location) -> str | None:
+    _, at, host = location.authority.rpartition("@")
     if not at or _AZURE_HOST.fullmatch(host):
         return None
     return "names a host that is not Azure's; give account.dfs.core.windows.net"

@@ -1,11 +1,15 @@
-"""What every kind of store has: its protocol, its values, and its version checks."""
+"""What every kind of store has: its protocol and values, and the table of the kinds, one row each.
+
+A new store is a row of the table, a file of its own and, where it needs a library, an extra to install.
+"""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Protocol
 
 from restore.errors import ErrorCode, ItemError
@@ -61,3 +65,34 @@ def require_same(path: str, before: str, after: str) -> None:
             ErrorCode.CHANGED_DURING_RUN,
             f"{path} changed while it was read: version {before}, then {after}; run again when it is still",
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreKind:
+    """One kind of store.
+
+    Attributes:
+        schemes: of its URIs, in lower case.
+        store: `module:Class` of its `restore.storage.base.Store`, imported when the first URI needs it.
+        creates: whether it can refuse to overwrite, so that it may hold outputs.
+        lists_uploads: whether it keeps, and lists, uploads that killed writers left unfinished.
+        extra: what installs its library besides the package itself.
+    """
+
+    schemes: tuple[str, ...]
+    store: str
+    creates: bool = True
+    lists_uploads: bool = False
+    extra: str | None = None
+
+
+LOCAL = StoreKind(schemes=("file",), store="restore.storage.local:DiskStore")
+S3 = StoreKind(schemes=("s3", "s3a"), store="restore.storage.s3:S3Store", lists_uploads=True)
+GCS = StoreKind(schemes=("gs", "gcs"), store="restore.storage.gcs:GcsStore", extra="gcs")
+AZURE = StoreKind(schemes=("abfs", "abfss", "az"), store="restore.storage.azure:AzureStore", extra="azure")
+HTTP = StoreKind(schemes=("http", "https"), store="restore.storage.http:HttpStore", creates=False)
+
+KINDS: Mapping[str, StoreKind] = MappingProxyType(
+    {scheme: kind for kind in (LOCAL, S3, GCS, AZURE, HTTP) for scheme in kind.schemes}
+)
+"""Every kind by each of its schemes."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,54 +16,45 @@ import fsspec
 import pyarrow.fs
 
 from restore.errors import StorageConfigError
-from restore.storage.base import Store
+from restore.storage.base import AZURE, KINDS, S3, Store
 from restore.storage.local import DiskStore
 from restore.storage.object_store import ObjectStore
 from restore.storage.retry import is_transient
-from restore.storage.s3 import S3Store
-from restore.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, is_local, local_path, scheme_of
-
-CREATE_CONDITIONALLY = S3_SCHEMES | GCS_SCHEMES | AZURE_SCHEMES
-"""Schemes of stores that can refuse to overwrite."""
+from restore.storage.uris import Location
 
 CONNECT_SECONDS, READ_SECONDS = 5, 30
 BOTOCORE_ATTEMPTS = 6
 """For what pyarrow reads by itself; `restore.storage.retry` alone retries the other calls."""
 
 
-def object_store(uri: str) -> tuple[ObjectStore, str]:
-    """The store of `uri` and the path `bucket/key` in it.
+def object_store(location: Location) -> tuple[ObjectStore, str]:
+    """The object store that `location` lies in, and its path `bucket/key` there.
 
     Raises:
         StorageConfigError: when the scheme's library is not installed or cannot connect.
     """
-    fs, path = filesystem(uri, botocore_attempts=1)
-    if scheme_of(uri) in S3_SCHEMES:
-        fs.retries = 1
-        return S3Store(fs), path
-    if scheme_of(uri) in GCS_SCHEMES:
-        from restore.storage.gcs import GcsStore
-
-        return GcsStore(fs), path
-    from restore.storage.azure import AzureStore
-
-    return AzureStore(fs), path
+    assert location.kind is not None, f"{location.redacted} is not let pass by the access policy"
+    fs, path = filesystem(location, botocore_attempts=1)
+    module, _, name = location.kind.store.partition(":")
+    store: ObjectStore = getattr(import_module(module), name)(fs)
+    return store, path
 
 
-def filesystem(uri: str, botocore_attempts: int = BOTOCORE_ATTEMPTS) -> tuple[Any, str]:
-    """The fsspec file system of `uri` and the path in it.
+def filesystem(location: Location, botocore_attempts: int = BOTOCORE_ATTEMPTS) -> tuple[Any, str]:
+    """The fsspec file system that `location` lies in, and its path there.
 
     There is one per process, since its event loop survives no fork.
     """
-    scheme, path = scheme_of(uri), uri.partition("://")[2]
-    host, path = _azure_place(path) if scheme in AZURE_SCHEMES else ("", path)
-    return _filesystem(scheme, host, botocore_attempts, os.getpid()), path
+    azure = location.kind is AZURE
+    host, path = _azure_place(location.path) if azure else ("", location.path)
+    return _filesystem(location.scheme, host, botocore_attempts, os.getpid()), path
 
 
 @lru_cache
 def _filesystem(scheme: str, host: str, botocore_attempts: int, pid: int) -> Any:
     options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
-    if scheme in S3_SCHEMES:
+    kind = KINDS[scheme]
+    if kind is S3:
         _check_endpoint()
         _retry_alike()
         options["config_kwargs"] = {
@@ -77,12 +69,11 @@ def _filesystem(scheme: str, host: str, botocore_attempts: int, pid: int) -> Any
     try:
         fs = fsspec.filesystem(scheme, **options)
     except ImportError as error:
-        extra = "gcs" if scheme in GCS_SCHEMES else "azure"
         raise StorageConfigError(
-            f"{scheme}:// needs a library: pip install 'silverprint[{extra}]'"
+            f"{scheme}:// needs a library: pip install 'silverprint[{kind.extra}]'"
         ) from error
     except ValueError:
-        if scheme not in AZURE_SCHEMES:
+        if kind is not AZURE:
             raise
         # Without its text, which may hold the connection string.
         raise StorageConfigError(
@@ -127,11 +118,13 @@ def _quieten() -> None:
 
 def arrow_filesystem(uri: str) -> tuple[pyarrow.fs.FileSystem, str]:
     """A pyarrow file system and the path of `uri` in it. It pickles without credentials."""
-    if is_local(uri):
-        return pyarrow.fs.LocalFileSystem(), os.path.normpath(Path(local_path(uri)).absolute())
-    fs, path = filesystem(uri)
+    location = Location.of(uri)
+    if location.is_local:
+        return pyarrow.fs.LocalFileSystem(), os.path.normpath(Path(location.path).absolute())
+    fs, path = filesystem(location)
     return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fs)), path.rstrip("/")
 
 
-def _writer(uri: str) -> tuple[Store, str]:
-    return (DiskStore(), local_path(uri)) if is_local(uri) else object_store(uri)
+def store_at(location: Location) -> tuple[Store, str]:
+    """The store that `location` lies in, and its path there, for reading and writing."""
+    return (DiskStore(), location.path) if location.is_local else object_store(location)

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from restore.errors import ErrorCode, ItemError, StorageConfigError
-from restore.storage.base import NOWHERE, Entry, Fetched, Store
-from restore.storage.filesystems import _writer, arrow_filesystem, filesystem, object_store
+from restore.storage.base import HTTP, NOWHERE, Entry, Fetched, Store
+from restore.storage.filesystems import arrow_filesystem, filesystem, object_store, store_at
 from restore.storage.http import HttpStore
 from restore.storage.local import DiskStore
 from restore.storage.object_store import ObjectStore
 from restore.storage.parallel_listing import entries_below
 from restore.storage.retry import ATTEMPTS, describe, http_status, retrying
-from restore.storage.uris import HTTP_SCHEMES, is_local, local_path, redact, scheme_of
+from restore.storage.uris import Location, redact
 
 LISTERS = 16
 """Folders listed at the same time."""
@@ -52,7 +52,7 @@ def fetch(
         ItemError: `missing`, storage_denied, storage_unavailable, changed_during_run, image_too_large.
         StorageConfigError: when there are no credentials at all, or no library for the scheme.
     """
-    store, path = _reader(uri)
+    store, path = _reader(Location.of(uri))
 
     def check_before_read(size: int, found: str) -> None:
         if version is not None and found != version.strip('"'):
@@ -115,9 +115,9 @@ def versions(uris: Sequence[str]) -> dict[str, str | None]:
 
 def _folder_versions(folder: str, uris: set[str]) -> dict[str, str | None]:
     try:
-        store, path = _reader(folder)
+        store, path = _reader(Location.of(folder))
         if isinstance(store, DiskStore):
-            return retrying(folder, lambda: {uri: store.version(local_path(uri)) for uri in uris})
+            return retrying(folder, lambda: {uri: store.version(Location.of(uri).path) for uri in uris})
         if len(uris) < HEADS_BELOW or not isinstance(store, ObjectStore):
             return {uri: _version(uri) for uri in uris}
         return _listed_versions(store, path, folder, uris)
@@ -141,7 +141,7 @@ def _listed_versions(store: ObjectStore, path: str, folder: str, uris: set[str])
 
 
 def _version(uri: str) -> str | None:
-    store, path = _reader(uri)
+    store, path = _reader(Location.of(uri))
     try:
         return retrying(uri, lambda: store.version(path))
     except OSError as error:
@@ -167,10 +167,11 @@ def photographs(uri: str, left_out: Callable[[str], None]) -> Iterator[Entry]:
         StorageConfigError: no such bucket or folder, no right to list it, or a store that stays away.
     """
     try:
-        if is_local(uri):
-            yield from DiskStore().photographs(local_path(uri), left_out)
+        location = Location.of(uri)
+        if location.is_local:
+            yield from DiskStore().photographs(location.path, left_out)
         else:
-            store, path = object_store(uri)
+            store, path = object_store(location)
             for entry in entries_below(store, path.rstrip("/")):
                 if (
                     not entry.path.startswith(".")
@@ -197,7 +198,7 @@ def open_input(uri: str) -> BinaryIO:
     """
     source, path = arrow_filesystem(uri)
     try:
-        if not is_local(uri) and _known_version(uri) is None:
+        if not Location.of(uri).is_local and _known_version(uri) is None:
             raise FileNotFoundError(errno.ENOENT, "no such object", redact(uri))
         return io.BufferedReader(retrying(uri, lambda: source.open_input_file(path)), STREAM_BUFFER)
     except ItemError as error:
@@ -215,21 +216,21 @@ def read_range(uri: str, start: int, stop: int) -> bytes:
         ItemError: storage_unavailable.
         OSError: of any other kind, as the store's library says it.
     """
-    if is_local(uri):
-        with Path(local_path(uri)).open("rb") as file:
+    location = Location.of(uri)
+    if location.is_local:
+        with Path(location.path).open("rb") as file:
             file.seek(start)
             return file.read(stop - start)
-    fs, path = filesystem(uri)
+    fs, path = filesystem(location)
     return bytes(retrying(uri, lambda: fs.cat_file(path, start=start, end=stop)))
 
 
 def _known_version(uri: str) -> str | None:
     """Asked first, since pyarrow takes whatever goes wrong for a missing file."""
-    store, path = _reader(uri)
+    store, path = _reader(Location.of(uri))
     return retrying(uri, lambda: store.version(path))
 
 
-def _reader(uri: str) -> tuple[Store | HttpStore, str]:
-    if scheme_of(uri) in HTTP_SCHEMES:
-        return HttpStore(), uri
-    return _writer(uri)
+def _reader(location: Location) -> tuple[Store | HttpStore, str]:
+    """The store to read from and the path in it; the web is read-only and named by whole URLs."""
+    return (HttpStore(), location.uri) if location.kind is HTTP else store_at(location)

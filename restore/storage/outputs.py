@@ -17,14 +17,10 @@ from restore.errors import ItemError, StorageConfigError
 from restore.identity import sha256_bytes
 from restore.storage.access import forbidden_reason
 from restore.storage.base import Entry, Store
-from restore.storage.filesystems import (
-    CREATE_CONDITIONALLY,
-    _writer,
-    arrow_filesystem,
-)
+from restore.storage.filesystems import arrow_filesystem, store_at
 from restore.storage.retry import ATTEMPTS, FULL, cannot_serve, retrying
 from restore.storage.s3 import S3Store, Upload
-from restore.storage.uris import S3_SCHEMES, is_local, local_path, redact, scheme_of
+from restore.storage.uris import Location, redact
 
 CHECK_ATTEMPTS = 3
 
@@ -38,13 +34,11 @@ class Created:
 
     Attributes:
         sha256: of the bytes that were to be stored.
-        existed: whether the name holds other bytes. The same bytes count as created: they are our own,
-            from a try whose answer was lost, or as good as our own.
-        existing: those other bytes, for the caller to verify and adopt.
+        existing: other bytes that hold the name already, for the caller to verify and adopt. The same bytes
+            count as created: they come from a try whose answer was lost, or serve as well.
     """
 
     sha256: str
-    existed: bool
     existing: bytes | None
 
 
@@ -65,28 +59,31 @@ class OutStore:
         Raises:
             StorageConfigError: for a URI that can never serve.
         """
-        root = os.path.normpath(Path(local_path(uri)).absolute()) if is_local(uri) else uri.rstrip("/")
+        given = Location.of(uri)
+        root = os.path.normpath(Path(given.path).absolute()) if given.is_local else uri.rstrip("/")
         reason = forbidden_reason(root)
-        if reason is None and not is_local(root) and scheme_of(root) not in CREATE_CONDITIONALLY:
-            reason = (
-                f"{scheme_of(root)} cannot create without overwriting; use a local folder, s3, gs or abfs"
-            )
+        if reason is None and given.kind is not None and not given.kind.creates:
+            reason = f"{given.scheme} cannot create without overwriting; use a local folder, s3, gs or abfs"
         if reason:
             raise StorageConfigError(f"output {redact(uri)}: {reason}")
         return cls(root)
 
     @property
+    def _location(self) -> Location:
+        return Location.of(self.root)
+
+    @property
     def is_local(self) -> bool:
         """Whether it lies on this machine's own disks."""
-        return is_local(self.root)
+        return self._location.is_local
 
     def create(self, path: str, data: bytes) -> Created:
         """Store `data` under a new name, whole or not at all; never overwrites."""
         digest = sha256_bytes(data)
         existing = self._call(path, lambda store, full: _create(store, full, data))
         if existing is None or existing == data:
-            return Created(digest, existed=False, existing=None)
-        return Created(digest, existed=True, existing=existing)
+            return Created(digest, existing=None)
+        return Created(digest, existing=existing)
 
     def read(self, path: str) -> bytes:
         """All bytes of one object; FileNotFoundError when there is none."""
@@ -110,7 +107,7 @@ class OutStore:
         Includes what killed writers left behind on a local disk, so that it can be collected.
         """
         with self._refusals():
-            store, root = _writer(self.root)
+            store, root = store_at(self._location)
             folder = _join(root, prefix)
             above = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
             for entry in store.walk(folder):
@@ -119,7 +116,7 @@ class OutStore:
     @property
     def lists_uploads(self) -> bool:
         """Whether `uploads` can tell of any."""
-        return scheme_of(self.root) in S3_SCHEMES
+        return self._location.kind is not None and self._location.kind.lists_uploads
 
     def uploads(self) -> Iterator[Upload]:
         """Uploads below `root` that killed writers left unfinished; none but on S3.
@@ -127,7 +124,7 @@ class OutStore:
         Azure drops its own after a week, and on Google each output is one request.
         """
         with self._refusals():
-            store, root = _writer(self.root)
+            store, root = store_at(self._location)
             if isinstance(store, S3Store):
                 yield from store.uploads(root)
 
@@ -172,7 +169,7 @@ class OutStore:
 
     def _call(self, path: str, call: Callable[[Store, str], T], attempts: int = ATTEMPTS) -> T:
         with self._refusals():
-            store, root = _writer(self.root)
+            store, root = store_at(self._location)
             return retrying(f"{self.root}/{path}", lambda: call(store, _join(root, path)), attempts)
 
     @contextmanager

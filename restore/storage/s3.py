@@ -32,11 +32,12 @@ class Upload:
 
 
 class S3Store(ObjectStore):
-    """Objects of S3. `fs` is s3fs's file system, set not to retry."""
+    """Objects of S3. `fs` is s3fs's file system; its own retries are turned off."""
 
     scheme = "s3"
 
     def __init__(self, fs: Any) -> None:
+        fs.retries = 1  # `restore.storage.retry` alone retries
         self._fs = fs
 
     def get(self, path: str, check_before_read: BeforeRead) -> Fetched:

@@ -124,8 +124,8 @@ def check_changes(s3: S3Server, bucket: str, manifest: str, out: str) -> None:
     same, other = "box-2/photo 002", "box-0/photo 003"
     recoded = reencoded(store.read(images[same]))
     names = {item: output_name(item, row["work_key"], "png") for item, row in todo.items()}
-    assert not store.create(names[same], recoded).existed
-    assert not store.create(names[other], b"not a picture").existed
+    assert store.create(names[same], recoded).existing is None
+    assert store.create(names[other], b"not a picture").existing is None
 
     code, stdout, stderr = run(manifest, out)
     assert code == 3 and f"{PHOTOS - 3} done, 3 image_changed" in stdout, stdout + stderr

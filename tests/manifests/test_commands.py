@@ -59,7 +59,7 @@ def test_validate_reads_the_files_if_asked_to(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "broken.png").write_bytes(b"no picture")
     manifest = tmp_path / "m.csv"
     rows = ["good,a.png,m.png", "size,a.png,other.png", "broken,broken.png,m.png", "mask,a.png,broken.png"]
-    rows += ["gone,none.png,m.png", "bare,a.png,"]
+    rows += ["lost,none.png,m.png", "bare,a.png,"]
     manifest.write_text("\n".join(["item_id,image,mask", *rows]))
     assert main(["validate", str(manifest)]) == 0
     capsys.readouterr()
@@ -69,7 +69,7 @@ def test_validate_reads_the_files_if_asked_to(tmp_path: Path, capsys: pytest.Cap
         "size": "mask_size_mismatch: the mask is 6x8 and the photo 8x6",
         "broken": "image_unreadable",
         "mask": "mask_unreadable",
-        "gone": "image_not_found",
+        "lost": "image_not_found",
         "bare": "mask_not_found",
     }.items():
         assert f"{item}: {code}" in said, said

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+import pytest
+
+from restore.errors import ErrorCode, ItemError
 from restore.identity import sha256_bytes
 from restore.imaging import codec
 from restore.imaging.picture import Picture
@@ -34,3 +38,21 @@ def written(store: OutStore, parts: Sequence[Sequence[Outcome]], run: str = RUN)
             ledger.add(outcomes_table(rows, ["x_title"]))
             ledger.commit()
         write_record(store, run, {"run_id": run, "committed": ledger.committed})
+
+
+ODD_NAMES = (
+    "images/Grüße aus Köln.0123.png",
+    "images/100% wahr+falsch & mehr.png",
+    "images/a%20b/日本語 (1).tif",
+    "images/it's=here,~now;@2x!.jpg",
+    "images/.hidden.png",
+)
+MISSING = ErrorCode.IMAGE_NOT_FOUND
+MEGABYTE = 2**20
+
+
+@contextmanager
+def code_of(code: ErrorCode) -> Iterator[pytest.ExceptionInfo[ItemError]]:
+    with pytest.raises(ItemError) as raised:
+        yield raised
+    assert raised.value.code is code, raised.value

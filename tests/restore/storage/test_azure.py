@@ -14,6 +14,7 @@ from azure.storage.blob import BlobClient
 from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.storage import OutStore, azure, fetch, open_input, retry, versions
 from restore.storage import filesystems as connections
+from restore.storage.uris import Location
 
 WRONG_KEY = base64.b64encode(b"hunter2").decode()
 
@@ -74,7 +75,7 @@ def test_a_long_listing_is_read_page_by_page(azurite: Any, monkeypatch: pytest.M
 def test_large_blobs_are_created_conditionally_too(azurite: Any) -> None:
     store = OutStore.open(f"az://{azurite.fresh_bucket()}")
     large = bytes(70 * 2**20)  # from 64 MB on the client sends blocks
-    assert not store.create("large.tif", large).existed
+    assert store.create("large.tif", large).existing is None
     assert store.create("large.tif", large[:-1] + b"x").existing == large
 
 
@@ -82,7 +83,7 @@ def test_large_blobs_are_created_conditionally_too(azurite: Any) -> None:
 def test_a_blob_that_changes_while_it_is_read(azurite: Any) -> None:
     container = azurite.fresh_bucket()
     OutStore.open(f"az://{container}").create("large.tif", bytes(40 * 2**20))  # read in two ranges
-    reader, path = connections.object_store(f"az://{container}/large.tif")
+    reader, path = connections.object_store(Location.of(f"az://{container}/large.tif"))
     connection = azurite.env["AZURE_STORAGE_CONNECTION_STRING"]
 
     def meddle(size: int, version: str) -> None:
@@ -98,7 +99,7 @@ def test_a_blob_that_changes_while_it_is_read(azurite: Any) -> None:
 def test_an_object_has_its_media_type(azurite: Any) -> None:
     store = OutStore.open(f"az://{azurite.fresh_bucket()}")
     store.create("images/a.png", b"x")
-    fs, path = connections.filesystem(f"{store.root}/images/a.png")
+    fs, path = connections.filesystem(Location.of(f"{store.root}/images/a.png"))
     assert fs.info(path)["content_settings"]["content_type"] == "image/png"
 
 
@@ -111,10 +112,10 @@ def test_a_uri_that_names_another_account_is_refused(azurite: Any) -> None:
 def test_the_account_may_be_named_in_the_uri_or_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AZURE_STORAGE_CONNECTION_STRING", raising=False)
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", WRONG_KEY)
-    fs, path = connections.filesystem("abfs://scans@elsewhere.dfs.core.windows.net/out/a b")
+    fs, path = connections.filesystem(Location.of("abfs://scans@elsewhere.dfs.core.windows.net/out/a b"))
     assert (fs.service_client.url, path) == ("https://elsewhere.blob.core.windows.net/", "scans/out/a b")
     with pytest.raises(StorageConfigError, match="AZURE_STORAGE_ACCOUNT_NAME") as raised:
-        connections.filesystem("az://scans/out")
+        connections.filesystem(Location.of("az://scans/out"))
     assert WRONG_KEY not in str(raised.value)
 
 

@@ -12,6 +12,7 @@ from gcsfs.retry import HttpError, validate_response
 from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.storage import OutStore, fetch, gcs, retry, versions
 from restore.storage import filesystems as connections
+from restore.storage.uris import Location
 
 
 def test_a_missing_bucket(gcs: Any) -> None:
@@ -38,7 +39,7 @@ def test_a_long_listing_is_read_page_by_page(gcs: Any, monkeypatch: pytest.Monke
 def test_a_large_object_is_created_by_one_conditional_request(gcs: Any) -> None:
     store = OutStore.open(f"gs://{gcs.fresh_bucket()}")
     large = bytes(60 * 2**20)  # gcsfs alone would send this in parts
-    assert not store.create("large.tif", large).existed
+    assert store.create("large.tif", large).existing is None
     assert store.create("large.tif", large[:-1] + b"x").existing == large
 
 
@@ -53,7 +54,7 @@ def test_a_version_is_the_generation(gcs: Any) -> None:
 def test_an_object_has_its_media_type(gcs: Any) -> None:
     store = OutStore.open(f"gs://{gcs.fresh_bucket()}")
     store.create("images/a.png", b"x")
-    fs, path = connections.filesystem(f"{store.root}/images/a.png")
+    fs, path = connections.filesystem(Location.of(f"{store.root}/images/a.png"))
     assert fs.info(path)["contentType"] == "image/png"
 
 

@@ -1,0 +1,55 @@
+"""Local disks: killed writers, files that change, what is no regular file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from restore.errors import ErrorCode
+from restore.storage import OutStore, fetch, versions
+from restore.storage.local import DiskStore
+from tests.support.stores import MISSING, code_of
+
+
+def test_a_killed_writer_leaves_no_name(tmp_path: Path) -> None:
+    store = OutStore.open(str(tmp_path))
+    code = "import sys; from restore.storage import OutStore; b = bytes(400 << 20); print(flush=True)\n"
+    code += "OutStore.open(sys.argv[1]).create('images/a.png', b)"
+    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    while not list(store.list("images")):
+        assert child.poll() is None, "the writer ended before it could be killed"
+    child.send_signal(signal.SIGKILL)
+    child.wait(30)
+    assert store.names("images") == []
+    leftovers = [entry.path for entry in store.list("images")]
+    assert len(leftovers) == 1, "what is left can be found and collected"
+    assert store.create("images/a.png", b"again").existing is None
+    store.remove(leftovers[0])
+    assert store.names("images") == ["a.png"]
+
+
+def test_changed_while_it_was_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+
+    def meddle(size: int, version: str) -> None:
+        path.write_bytes(b"longer than before")
+
+    with code_of(ErrorCode.CHANGED_DURING_RUN):
+        DiskStore().get(str(path), meddle)
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        for path in (tmp_path, tmp_path / "fifo", tmp_path / "socket", Path("/dev/zero")):
+            with code_of(ErrorCode.STORAGE_DENIED):
+                fetch(str(path), version=None, missing=MISSING)
+            assert versions([str(path)]) == {str(path): None}
