@@ -186,17 +186,15 @@ def _damage(mask: Fetched | None, picture: Picture, recipe: Recipe, job: Job) ->
 
 
 def _nothing_to_paint(recipe: Recipe) -> ItemError:
-    """Why a photo without a mask cannot be painted."""
+    """Why a photo without a mask cannot be painted, and what to set."""
     if recipe.mode == "outpaint":
-        return ItemError(
-            ErrorCode.INVALID_ROW,
+        lack = (
             f"mode=outpaint has nothing to paint, since expand={recipe.expand} adds no margin: "
-            "set expand to LEFT,TOP,RIGHT,BOTTOM in px, or name a mask that marks what to keep",
+            "set expand to LEFT,TOP,RIGHT,BOTTOM in px, or name a mask that marks what to keep"
         )
-    return ItemError(
-        ErrorCode.MASK_NOT_FOUND,
-        "the row names no mask; add one, or copy such photos with the setting copy_unmasked",
-    )
+    else:
+        lack = "the row names no mask; add one, or copy such photos with the setting copy_unmasked"
+    return ItemError(ErrorCode.MASK_NOT_FOUND, lack)
 
 
 def _read_mask(data: bytes, max_megapixels: float) -> Picture:

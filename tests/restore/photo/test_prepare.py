@@ -127,7 +127,7 @@ def test_outpainting_without_a_margin_asks_for_expand(
     else:
         job = replace(job, recipe=Recipe(mode="outpaint"))
     outcome = restore(item, job)
-    assert outcome.error_code == (ErrorCode.MASK_FULL if mask else ErrorCode.INVALID_ROW)
+    assert outcome.error_code == (ErrorCode.MASK_FULL if mask else ErrorCode.MASK_NOT_FOUND)
     message = outcome.error_message or ""
     assert "expand=0,0,0,0 adds no margin" in message and "set expand to LEFT,TOP,RIGHT,BOTTOM" in message
     assert "polarity" not in message and "--" not in message
