@@ -1,0 +1,18 @@
+"""WebP chunks: alpha."""
+
+import numpy as np
+
+from restore.imaging.codec import decode, encode
+from tests.support.pictures import GRAY, RGB, by_pillow, pil, same
+
+
+def test_webp_at_quality_100_is_exact_under_transparent_pixels() -> None:
+    clear = np.dstack([RGB, np.zeros_like(GRAY)])
+    encoded = encode(decode(pil(clear, "PNG")), "webp", 100)
+    assert encoded.proof == "exact"
+    assert same(by_pillow(encoded.data), clear)
+
+
+def test_opaque_alpha_survives_webp() -> None:
+    opaque = np.dstack([RGB, np.full_like(GRAY, 255)])
+    assert same(decode(encode(decode(pil(opaque, "PNG")), "webp", 100).data).pixels, opaque)
