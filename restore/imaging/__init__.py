@@ -1,1 +1,1 @@
-"""Layout prototype."""
+"""Pictures as bytes and as pixels: decoding, encoding, colours, metadata, thumbnails."""

@@ -1,8 +1,8 @@
-"""Bytes to pixels and back, with depth, colour profile, EXIF, XMP, resolution and orientation.
+"""Decodes and encodes pictures, with depth, colour profile, EXIF, XMP, resolution and orientation.
 
-Only JPEG, PNG, TIFF and WebP are ever parsed, each by the one libvips loader that its first bytes
-name; it is shown what pixels need and no metadata, once the header's size is found bearable. Decoded
-pixels are upright and never leave their own depth and mode on the way to an output that can hold them.
+Only JPEG, PNG, TIFF and WebP are parsed, each by the libvips loader that the file's first bytes name.
+The loader receives the file without metadata, and only where the header's size is within the limit.
+Decoded pixels are upright. They keep their depth and mode in every output that can hold them.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ EXTENSIONS: Mapping[Format, str] = {"jpeg": "jpg", "png": "png", "tiff": "tif", 
 _ACCEPTED = "accepted are JPEG, PNG, TIFF and WebP of one picture, gray, RGB or CMYK, 8 or 16 bits"
 _LONGEST_SIDE: Mapping[Format, int] = {"jpeg": 65535, "webp": 16383, "png": 2**31 - 1, "tiff": 2**31 - 1}
 _ALPHA: tuple[Mode, ...] = ("LA", "RGBA")
-_SMALL_PROFILE = 4096  # bytes; the usual matrix profiles have 500 to 3200
+_SMALL_PROFILE_BYTES = 4096  # bytes; the usual matrix profiles have 500 to 3200
 # LZW and deflate may grow noise by half; beyond this the offsets of classic TIFF could run over.
-_BIG_TIFF = 2 << 30
-_STRIP = 256  # rows; a tile's height in libvips' own TIFFs, so that no tile is read twice
+_BIG_TIFF_BYTES = 2 << 30
+_STRIP_ROWS = 256  # rows; a tile's height in libvips' own TIFFs, so that no tile is read twice
 
 
 def read_header(data: bytes, *, max_megapixels: float = math.inf) -> Header:
-    """Format, size, depth and mode of an encoded picture; decodes no pixel.
+    """Read format, size, depth and mode of an encoded picture without decoding a pixel.
 
     Raises:
         ItemError: image_unreadable, unsupported_format, image_too_large.
@@ -48,39 +48,40 @@ def read_header(data: bytes, *, max_megapixels: float = math.inf) -> Header:
 
 
 def decode(data: bytes, *, max_megapixels: float = 400) -> Picture:
-    """Pixels and metadata of an encoded picture.
+    """Decode a picture with its metadata.
 
     Raises:
         ItemError: image_unreadable (damaged, cut short or no picture), unsupported_format,
             image_too_large (judged by the header).
     """
-    image, header, around = _open(data, max_megapixels)
+    image, header, meta = _open(data, max_megapixels)
     if header.pages > 1:
         raise _unsupported(f"found {header.pages} pages or frames in one {header.format.upper()}")
     pixels, mode = _pixels(image, data, header.format), header.mode
-    pixels = upright(pixels, around.orientation)
-    if around.palette and not around.icc:  # a profile of RGB would not fit gray
+    pixels = upright(pixels, meta.orientation)
+    if meta.palette and not meta.icc:  # a profile of RGB would not fit gray
         pixels, mode = without_repeats(pixels, mode)
     pixels.flags.writeable = False
     return Picture(
         pixels=pixels,
         mode=mode,
         format=header.format,
-        lossless=around.lossless,
-        orientation=around.orientation,
-        icc=around.icc,
-        exif=around.exif,
-        xmp=around.xmp,
-        iptc=around.iptc,
-        dpi=around.dpi[::-1] if around.dpi and around.orientation >= 5 else around.dpi,
-        dropped=around.dropped,
+        lossless=meta.lossless,
+        orientation=meta.orientation,
+        icc=meta.icc,
+        exif=meta.exif,
+        xmp=meta.xmp,
+        iptc=meta.iptc,
+        dpi=meta.dpi[::-1] if meta.dpi and meta.orientation >= 5 else meta.dpi,
+        dropped=meta.dropped,
     )
 
 
 def strips(data: bytes, *, max_megapixels: float = 400) -> Iterator[tuple[slice, Pixels]]:
-    """The stored samples of an encoded picture, some rows at a time from the top: giants are compared so.
+    """Yield the stored samples of an encoded picture in strips of rows, from the top.
 
-    As the file holds them: not turned by its Orientation, and a palette's colours in full.
+    A picture can so be compared without being held whole. Samples are not turned by the Orientation tag;
+    a palette's indices are given as colours.
 
     Raises:
         ItemError: as `decode`, wherever in the picture the damage is met.
@@ -88,8 +89,8 @@ def strips(data: bytes, *, max_megapixels: float = 400) -> Iterator[tuple[slice,
     image, header, _ = _open(data, max_megapixels)
     region = pyvips.Region.new(image)
     try:
-        for top in range(0, image.height, _STRIP):
-            rows = min(_STRIP, image.height - top)
+        for top in range(0, image.height, _STRIP_ROWS):
+            rows = min(_STRIP_ROWS, image.height - top)
             shape = (rows, image.width) if image.bands == 1 else (rows, image.width, image.bands)
             stored = region.fetch(0, top, image.width, rows)
             yield slice(top, top + rows), np.ndarray(shape, dtype_of(image), stored)
@@ -100,21 +101,21 @@ def strips(data: bytes, *, max_megapixels: float = 400) -> Iterator[tuple[slice,
 def _open(data: bytes, max_megapixels: float = math.inf) -> tuple[Any, Header, Metadata]:
     form = _recognised(data)
     try:
-        around = metadata.read(data, form)
-        if around.found:
-            raise _unsupported(f"found {around.found}")
-        _check_size(around.size, max_megapixels)
+        meta = metadata.read(data, form)
+        if meta.found:
+            raise _unsupported(f"found {meta.found}")
+        _check_size(meta.size, max_megapixels)
         image = _load(data, form)
     except ValueError as error:
         raise _unreadable(form, str(error)) from None
     except pyvips.Error as error:
         raise _unreadable(form, first_line(error)) from None
-    _check_size((image.width, image.height), max_megapixels)  # what will be allocated, whatever was said
-    around = _noted(_with_sound_icc(around), image)
-    width, height = (image.height, image.width) if around.orientation >= 5 else (image.width, image.height)
+    _check_size((image.width, image.height), max_megapixels)  # what will be allocated
+    meta = _noted(_with_sound_icc(meta), image)
+    width, height = (image.height, image.width) if meta.orientation >= 5 else (image.width, image.height)
     depth, mode = _samples(image)
     whole = form == "webp" or bool(image.get_typeof("interlaced"))
-    return image, Header(form, width, height, depth, mode, around.orientation, around.pages, whole), around
+    return image, Header(form, width, height, depth, mode, meta.orientation, meta.pages, whole), meta
 
 
 def _check_size(size: tuple[int, int] | None, max_megapixels: float) -> None:
@@ -143,13 +144,13 @@ def _recognised(data: bytes) -> Format:
 
 
 def _load(data: bytes, form: Format, fail_on: str = "warning") -> Any:
-    """A lazy image that fails on the first damage its decoder meets.
+    """A lazy image that fails on the first damage that its decoder meets.
 
-    Only at "warning" does libvips give up on damaged JPEG data and on tiles that cannot be read. But
-    the decoders warn of odd metadata just as loudly, so they are shown none.
+    libvips gives up on damaged JPEG data and unreadable tiles only at "warning". The decoders warn of
+    odd metadata too, so they receive none.
     """
     loader: Callable[..., Any] = getattr(pyvips.Image, f"{form}load_buffer")
-    return loader(metadata.bare(data, form), access="sequential", fail_on=fail_on)
+    return loader(metadata.strip(data, form), access="sequential", fail_on=fail_on)
 
 
 def _samples(image: Any) -> tuple[int, Mode]:
@@ -168,21 +169,21 @@ def _samples(image: Any) -> tuple[int, Mode]:
     return depth, mode
 
 
-def _noted(around: Metadata, image: Any) -> Metadata:
-    """`around`, with the name of a storage form that the decoded picture no longer has."""
+def _noted(meta: Metadata, image: Any) -> Metadata:
+    """The metadata, with a storage form that the decoded picture does not keep named as dropped."""
     bits = image.get("bits-per-sample") if image.get_typeof("bits-per-sample") else 8
-    form = ("palette",) if around.palette else (f"{bits}-bit",) if bits < 8 else ()
-    return replace(around, dropped=(*form, *around.dropped))
+    form = ("palette",) if meta.palette else (f"{bits}-bit",) if bits < 8 else ()
+    return replace(meta, dropped=(*form, *meta.dropped))
 
 
-def _with_sound_icc(around: Metadata) -> Metadata:
-    if around.icc is None:
-        return around
+def _with_sound_icc(meta: Metadata) -> Metadata:
+    if meta.icc is None:
+        return meta
     try:
-        ImageCms.ImageCmsProfile(io.BytesIO(around.icc))
+        ImageCms.ImageCmsProfile(io.BytesIO(meta.icc))
     except OSError:
-        return replace(around, icc=None, dropped=(*around.dropped, "icc"))
-    return around
+        return replace(meta, icc=None, dropped=(*meta.dropped, "icc"))
+    return meta
 
 
 def _pixels(image: Any, data: bytes, form: Format) -> Pixels:
@@ -195,7 +196,7 @@ def _pixels(image: Any, data: bytes, form: Format) -> Pixels:
 
 
 def _harmless(message: str) -> bool:
-    """Whether a JPEG decoder only found padding before the end of the picture, as some cameras write."""
+    """Whether the only fault is padding before the end of a JPEG, which some cameras write."""
     lines = [line for line in message.splitlines() if "JPEG" in line]
     return bool(lines) and all("extraneous bytes before marker 0xd9" in line for line in lines)
 
@@ -203,13 +204,13 @@ def _harmless(message: str) -> bool:
 def encode(
     picture: Picture, output_format: OutputFormat, quality: int, least_xmp: bytes | None = None
 ) -> Encoded:
-    """A picture as a file.
+    """Encode a picture.
 
     Args:
         output_format: "source" keeps a lossless source's format; a JPEG or lossy WebP becomes PNG,
             or TIFF when it is CMYK, since encoding it again would change known pixels.
         quality: 1 to 100, for lossy formats; WebP at 100 is lossless.
-        least_xmp: a short packet, written where the picture's own is too long for the format.
+        least_xmp: a short packet, written in place of one that is too long for the format.
 
     Raises:
         ItemError: unsupported_format, when the picture is larger than the format can hold.
@@ -224,14 +225,14 @@ def encode(
     fitted, changed = _fit(picture, form)
     lossless = form in ("png", "tiff") or (form == "webp" and (quality == 100 or output_format == "source"))
     data = _save(fitted, form, quality, lossless)
-    around = _surroundings(fitted)
+    meta = _metadata_of(fitted)
     odd = ("icc",) if form == "png" and fitted.icc and not _has_own_profile(fitted) else ()
     if odd:  # PNG forbids the profile of another colour space, and readers warn of it
-        around = replace(around, icc=None)
+        meta = replace(meta, icc=None)
     plain, alpha = data, fitted.mode in _ALPHA
-    data, homeless = metadata.embed(plain, form, around, alpha)
+    data, homeless = metadata.embed(plain, form, meta, alpha)
     if "xmp" in homeless and least_xmp:
-        data, _ = metadata.embed(plain, form, replace(around, xmp=least_xmp), alpha)
+        data, _ = metadata.embed(plain, form, replace(meta, xmp=least_xmp), alpha)
     dropped = tuple(dict.fromkeys((*picture.dropped, *changed, *odd, *homeless)))
     return Encoded(data, EXTENSIONS[form], "exact" if lossless and not changed else "lossy", dropped)
 
@@ -245,7 +246,7 @@ def _target(picture: Picture, output_format: OutputFormat) -> Format:
 
 
 def _fit(picture: Picture, form: Format) -> tuple[Picture, tuple[str, ...]]:
-    """The picture in the nearest depth and mode that `form` can hold, and what that cost."""
+    """The picture in the nearest depth and mode that `form` can hold, and the names of what is lost."""
     steps: list[str] = []
     if picture.mode == "CMYK" and form in ("png", "webp"):
         picture = _to_srgb(picture)
@@ -265,10 +266,10 @@ def _fit(picture: Picture, form: Format) -> tuple[Picture, tuple[str, ...]]:
 
 
 def shown(picture: Picture) -> Picture:
-    """What a browser shows: 8 bit, gray or RGB, on white where it was transparent, no metadata.
+    """The picture as a browser displays it: 8 bit, gray or RGB, transparency on white, no metadata.
 
-    In sRGB, or with the picture's own profile where that is small: a browser applies it at no cost,
-    and converting a thumbnail takes longer than all else that is done to it.
+    It is sRGB, or keeps its own profile where that is small: browsers apply a profile at no cost, while
+    converting a thumbnail takes longer than all other work on it.
     """
     pixels, mode, icc = picture.pixels, picture.mode, picture.icc
     if picture.bit_depth == 16:
@@ -278,16 +279,16 @@ def shown(picture: Picture) -> Picture:
     flat = replace(picture, pixels=pixels, mode=mode, exif=None, xmp=None, dpi=None)
     if not _has_own_profile(flat) or icc is None:
         return _to_srgb(flat) if mode == "CMYK" else replace(flat, icc=None)
-    return _to_srgb(flat) if mode == "CMYK" or len(icc) > _SMALL_PROFILE else flat
+    return _to_srgb(flat) if mode == "CMYK" or len(icc) > _SMALL_PROFILE_BYTES else flat
 
 
 def _has_own_profile(picture: Picture) -> bool:
-    """Whether the profile is one of the picture's own kind of colours."""
+    """Whether the picture has a profile, and one of its own kind of colours."""
     return picture.icc is not None and color.fits(picture.icc, picture.mode)
 
 
 def _to_srgb(picture: Picture) -> Picture:
-    """To sRGB of the same depth by its own profile; CMYK without one by libvips'. No alpha."""
+    """Convert to sRGB of the same depth by its own profile, or CMYK by the profile of libvips. No alpha."""
     image = image_of(picture.pixels, picture.mode)
     embedded = _has_own_profile(picture)
     if embedded:
@@ -313,7 +314,7 @@ def _save(picture: Picture, form: Format, quality: int, lossless: bool) -> bytes
     if form == "png":
         data = image.pngsave_buffer(compression=2, filter="up", keep="none")
     elif form == "tiff":
-        big = picture.pixels.nbytes > _BIG_TIFF
+        big = picture.pixels.nbytes > _BIG_TIFF_BYTES
         data = image.tiffsave_buffer(compression="lzw", predictor="horizontal", bigtiff=big, keep="none")
     elif form == "jpeg":
         data = image.jpegsave_buffer(Q=quality, optimize_coding=True, keep="none")
@@ -330,7 +331,7 @@ def unreadable_formats() -> list[str]:
     return [FORMATS[name] for name, loader in loaders.items() if not pyvips.type_from_name(loader)]
 
 
-def _surroundings(picture: Picture) -> Metadata:
+def _metadata_of(picture: Picture) -> Metadata:
     block = exif.resized(picture.exif, picture.width, picture.height) if picture.exif else None
     return Metadata(icc=picture.icc, exif=block, xmp=picture.xmp, iptc=picture.iptc, dpi=picture.dpi)
 

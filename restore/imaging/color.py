@@ -1,8 +1,8 @@
-"""Windows of any scan as sRGB in 8 bit, which is all that a diffusion model knows, and back.
+"""Converts windows of any scan to 8-bit sRGB, the only colours of a diffusion model, and back.
 
-Colours go through the scan's ICC profile; gray, CMYK and alpha are brought to RGB and back. Sixteen bits do
-not fit in eight, and a dark scan would use a few levels only, so those are stretched linearly over the tones
-that the window holds, and the paint is brought back by the same line.
+Colours go through the scan's ICC profile; gray, CMYK and alpha are converted to RGB and back. Windows of 16
+bits or of dark scans would lose levels or use few of them, so they are stretched linearly over the tones that
+they hold. The paint is converted back by the same line.
 """
 
 from __future__ import annotations
@@ -22,50 +22,50 @@ from restore.imaging.vips import image_of, pyvips
 
 Rgb = npt.NDArray[np.uint8]
 
-DARK = 0.5
+DARK_LEVEL = 0.5
 """An 8-bit window whose brightest tone is darker than this share of white is stretched too."""
-TAIL = 0.001  # of the known values at either end may be clipped: dust and specks
-HEADROOM = 0.05  # of the stretch at either end, so that the paint may be a little darker or brighter
+CLIPPED_SHARE = 0.001  # of the known values at either end may be clipped, since they are dust and specks
+HEADROOM_SHARE = 0.05  # of the stretch at either end, so that the paint may be a little darker or brighter
 MIN_SPAN = 0.05  # of white; a flat window is not stretched into its noise
-SAMPLES = 50_000  # px; enough for a quantile
+MAX_SAMPLES = 50_000  # px; enough for a quantile
 _HOW: dict[str, Any] = {"intent": "relative", "black_point_compensation": True}
 _TONES = np.arange(256, dtype=np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The sRGB levels, 0 to 1, that became black and white."""
+    """The sRGB levels, 0 to 1, that a stretch maps to black and white."""
 
     low: float = 0.0
     high: float = 1.0
 
 
 def range_of(window: Pixels, known: Mask, mode: Mode, icc: bytes | None) -> Range:
-    """The stretch that suits a window: none, but for deep and dark scans.
+    """Choose the stretch of a window: the full range, except for 16-bit and dark scans.
 
     Args:
         window: `(H, W)` or `(H, W, C)`, uint8 or uint16, in the scan's colours.
-        known: bool `(H, W)`, True = not damaged: the pixels whose tones count.
+        known: bool `(H, W)`, True = not damaged; only these pixels count.
     """
     places = np.flatnonzero(known)
     if len(places) == 0:
         return Range()
-    some = window[np.unravel_index(places[:: len(places) // SAMPLES + 1], known.shape)]
-    colours, base = _without_alpha(some[None], mode)
+    tones = window[np.unravel_index(places[:: len(places) // MAX_SAMPLES + 1], known.shape)]
+    colours, base = _without_alpha(tones[None], mode)
     levels = _levels(colours, base, _profile(base, icc))
-    low, high = np.quantile(levels, (TAIL, 1 - TAIL)).tolist()
-    if window.dtype == np.uint8 and high >= DARK:
+    low, high = np.quantile(levels, (CLIPPED_SHARE, 1 - CLIPPED_SHARE)).tolist()
+    if window.dtype == np.uint8 and high >= DARK_LEVEL:
         return Range()
-    centre, span = (low + high) / 2, max(high - low, MIN_SPAN) * (1 + 2 * HEADROOM)
+    centre, span = (low + high) / 2, max(high - low, MIN_SPAN) * (1 + 2 * HEADROOM_SHARE)
     return Range(max(centre - span / 2, 0.0), min(centre + span / 2, 1.0))
 
 
 def to_srgb(window: Pixels, mode: Mode, icc: bytes | None, tones: Range) -> Rgb:
-    """A window as a diffusion model wants it.
+    """Convert a window to the sRGB that a diffusion model receives.
 
     Args:
         window: `(H, W)` or `(H, W, C)`, uint8 or uint16, in the scan's colours.
-        icc: the scan's profile; one that does not fit its mode is not used.
+        icc: the scan's profile; it is ignored where it does not fit the mode.
 
     Returns:
         `(H, W, 3)` sRGB uint8, new, without alpha.
@@ -110,7 +110,7 @@ def _unstretched(shown: Rgb, tones: Range) -> Floats:
 
 
 def _looked_up(pixels: Pixels, table: Pixels) -> Pixels:
-    """What becomes of each sample by itself, computed for 256 samples instead of millions."""
+    """Each sample replaced by its entry in a table of 256, which saves converting millions."""
     found: Pixels = cv2.LUT(np.ascontiguousarray(pixels), table)
     return found
 
@@ -122,7 +122,7 @@ def _without_alpha(window: Pixels, mode: Mode) -> tuple[Pixels, Mode]:
 
 
 def _profile(base: Mode, icc: bytes | None) -> bytes | None:
-    """The profile to go through: none for sRGB itself, and for gray and RGB that do not say what they are."""
+    """The profile to convert by: None for sRGB, and for gray and RGB without a profile that fits."""
     if icc is None or not fits(icc, base) or _is_srgb(icc):
         return None
     return icc

@@ -1,4 +1,4 @@
-"""A decoded picture, its header, and an encoded one."""
+"""The values of the codec: a decoded picture, a header, and an encoded picture."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Picture:
         xmp: XMP packet, its tiff:Orientation 1.
         iptc: IPTC-IIM records.
         dpi: horizontal and vertical, upright.
-        dropped: what reading lost, by name.
+        dropped: names of what decoding lost.
     """
 
     pixels: Pixels
@@ -60,10 +60,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of its picture before any pixel is decoded.
+    """The facts of a picture that its file states before any pixel is decoded.
 
-    `width` and `height` are upright. `mode` is that of the stored colours: a palette of grays, which
-    decodes to L, says RGB here. `whole`: the decoder holds all of the picture, as for a progressive JPEG.
+    Attributes:
+        width, height: px, upright.
+        mode: of the stored colours; a palette of grays decodes to L and is RGB here.
+        whole: whether the decoder holds the whole picture, as for a progressive JPEG.
     """
 
     format: Format
@@ -77,7 +79,7 @@ class Header:
 
     @property
     def bytes(self) -> int:
-        """What the decoded samples take."""
+        """Memory that the decoded samples take."""
         return self.width * self.height * _CHANNELS[self.mode] * self.bit_depth // 8
 
 
@@ -87,9 +89,9 @@ class Encoded:
 
     Attributes:
         extension: without the dot.
-        proof: "exact" when `data` decodes to the very pixels that were given, else "lossy".
-        dropped: all that source and output differ in besides pixels: the picture's own `dropped`,
-            then what this format cannot hold.
+        proof: "exact" where `data` decodes to the same pixels that were encoded, else "lossy".
+        dropped: names of all that is lost besides pixels: the picture's own `dropped`, then what
+            this format cannot hold.
     """
 
     data: bytes

@@ -1,4 +1,4 @@
-"""Small pictures of a photo for the report page, made while its pixels are in hand anyway."""
+"""Small pictures of a photo for the report page, made while its pixels are in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from restore.imaging.pixels import Mask, Pixels
 LONG_SIDE = 480  # px
 QUALITY = 80
 DAMAGE_COLOUR = (230, 57, 38)
-DAMAGE_GAIN = 3  # a 2-px scratch on a scan of 4000 px covers a quarter of a small pixel: still well seen
+DAMAGE_GAIN = 3  # a 2-px scratch on a scan of 4000 px covers a quarter of a small pixel and stays visible
 
 
 def thumbnail(picture: Picture) -> bytes:
@@ -24,7 +24,7 @@ def thumbnail(picture: Picture) -> bytes:
 
 
 def damage_overlay(damage: Mask) -> bytes:
-    """The damage to lay over a `thumbnail`: a PNG, transparent but for the damage.
+    """The damage as a layer over a `thumbnail`: a PNG that is transparent elsewhere.
 
     Args:
         damage: bool `(H, W)`, True = repainted.
@@ -36,10 +36,10 @@ def damage_overlay(damage: Mask) -> bytes:
 
 
 def _shrunk(pixels: Pixels) -> Pixels:
-    """Averaged down, with the sides' proportion kept; small pictures stay as they are.
+    """The pixels averaged down to `LONG_SIDE` px; a smaller picture is returned unchanged.
 
-    Halved as often as it goes and then interpolated: OpenCV averages by any other factor than 2 at a
-    seventh of the speed (2 megapixels: 2 ms instead of 15), and in a thumbnail none sees the difference.
+    They are halved as often as possible and then interpolated. By any other factor than 2, OpenCV
+    averages at a seventh of the speed (2 megapixels: 15 ms instead of 2), and a thumbnail looks the same.
     """
     height, width = pixels.shape[:2]
     scale = LONG_SIDE / max(height, width)

@@ -14,7 +14,7 @@ from restore.photo.prepare import prepare
 from restore.photo.state import Job, Prepared
 from restore.storage import OutStore
 
-SAMPLE = 12
+SAMPLE_PHOTOS = 12
 """Photos in a sample: enough to distinguish an hour from a week, and quickly prepared."""
 
 
@@ -42,7 +42,7 @@ class Estimate:
 
 def sample(photos: int) -> range:
     """Return which of `count` photos to look at, spread evenly."""
-    return range(0, photos, max(-(-photos // SAMPLE), 1))
+    return range(0, photos, max(-(-photos // SAMPLE_PHOTOS), 1))
 
 
 def estimate(sampled: Sequence[Item], photos: int, job: Job) -> Estimate:

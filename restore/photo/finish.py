@@ -20,14 +20,14 @@ from restore.repair import outpaint, quality, verify
 from restore.repair.paste import paste
 from restore.storage import fetch
 
-UPLOAD_LATER = 32 * 2**20
+MAX_WAITING_BYTES = 32 * 2**20
 """Largest output that may wait for its upload while the next photo is composed, bytes."""
 
 
 def compose(photo: PaintedPhoto, job: Job) -> FinishedPhoto | Outcome:
     """The restored picture, encoded and verified.
 
-    An output above `UPLOAD_LATER` is uploaded at once, within the memory that the photo has reserved.
+    An output above `MAX_WAITING_BYTES` is uploaded at once, within the memory that the photo has reserved.
 
     Returns:
         The picture that waits for `upload`; or the photo's row, where it failed or is uploaded already.
@@ -37,7 +37,7 @@ def compose(photo: PaintedPhoto, job: Job) -> FinishedPhoto | Outcome:
         copies = 3 if photo.item.reference is None else 4
         with job.memory_gate.reserve(memory_for_photo(data, photo.recipe, job, copies)):
             composed = _composed(photo, data, job)
-            return composed if len(composed.data) <= UPLOAD_LATER else upload(composed, job)
+            return composed if len(composed.data) <= MAX_WAITING_BYTES else upload(composed, job)
     except ItemError as error:
         return failed(photo.draft, error)
 

@@ -1,7 +1,7 @@
 """A semaphore over a node's memory, shared by all its workers, for large photos.
 
 A worker reserves what its photo will need before it decodes it, and waits while that is not free. One locked
-byte of a file stands for `UNIT` bytes of memory: the kernel frees the locks of a process that dies.
+byte of a file stands for `UNIT_BYTES` bytes of memory: the kernel frees the locks of a process that dies.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pathlib import Path
 
 from restore.photo import watchdog
 
-UNIT = 32 * 2**20
+UNIT_BYTES = 32 * 2**20
 """Bytes of memory that one locked byte stands for."""
 
-SMALL = 128 * 2**20
+SMALL_BYTES = 128 * 2**20
 """Bytes; a photo that needs less reserves nothing, since every worker has that much of its own."""
 
-SHARE = 0.25
+DEFAULT_SHARE = 0.25
 """Default share of a node's memory. Ray's object store takes 0.3; idle workers, models, fetched bytes and
 the system need the rest.
 """
@@ -38,7 +38,7 @@ class MemoryGate:
     """The memory of one node that its large photos may take together.
 
     Attributes:
-        total: bytes; None is `SHARE` of what the node has.
+        total: bytes; None is `DEFAULT_SHARE` of what the node has.
     """
 
     total: int | None = None
@@ -49,13 +49,13 @@ class MemoryGate:
 
         One process can hold one reservation. The photo's time limit starts when the wait is over.
         """
-        if need < SMALL:
+        if need < SMALL_BYTES:
             yield
             return
-        units = max(1, (self.total or int(SHARE * node_memory())) // UNIT)
+        units = max(1, (self.total or int(DEFAULT_SHARE * node_memory())) // UNIT_BYTES)
         file = os.open(_path(), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            _lock_units(file, min(-(-need // UNIT), units), units)
+            _lock_units(file, min(-(-need // UNIT_BYTES), units), units)
             yield
         finally:
             os.close(file)  # and all its locks

@@ -28,7 +28,7 @@ from restore.repair import outpaint
 from restore.repair.paste import WindowPlacement, packed
 from restore.storage import Fetched, fetch
 
-CARRY_LIMIT = 64 * 2**20
+MAX_CARRIED_BYTES = 64 * 2**20
 """Largest source that travels from prepare to finish, bytes; a larger one is fetched again."""
 
 
@@ -154,7 +154,7 @@ def _fetch_mask(item: Item, job: Job, read: Read) -> Fetched | None:
 
 
 def _carried(data: bytes) -> bytes | None:
-    return data if len(data) <= CARRY_LIMIT else None
+    return data if len(data) <= MAX_CARRIED_BYTES else None
 
 
 def _with_picture(draft: Outcome, picture: Picture) -> Outcome:

@@ -1,1 +1,1 @@
-"""Layout prototype."""
+"""Damage to windows, painted windows back to pixels, and what can be measured of the result."""

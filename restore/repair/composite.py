@@ -1,4 +1,4 @@
-"""Painted windows -> the photo: matched in colour, feathered in, known pixels bit-identical."""
+"""Composites painted windows into the photo: matches colour, feathers, keeps known pixels bit-identical."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from restore.imaging.opencv import cv2
 from restore.imaging.pixels import LUMA_WEIGHTS, Doubles, Floats, Mask, Mode, Pixels, to_depth, white_level
 from restore.repair.mask import blocks, distance_to, editable_area
 
-RING = 16  # px; the known pixels that close to damage tell what colour the paint should have
-MIN_RING = 64  # px; fewer tell nothing
+RING_PX = 16  # known pixels within this distance of damage show what colour the paint should have
+MIN_RING_PIXELS = 64  # fewer give no reliable colour
 MAX_GAIN = 1.25  # a painted ring that needs more contrast than that was painted as something else
 MIN_CORRELATION = 0.9  # below it, painted and true ring do not show the same things
-SAMPLES = 20_000  # px; enough for a median or a cubic
+MAX_SAMPLES = 20_000  # px; enough for a median or a cubic
 TONE_LEVELS = 4096  # of luma, each with its tint; finer than any tint changes
 TONE_RESIDUAL = 0.025  # of white: 6 levels in 8 bit, above JPEG's colour noise and below a faded photo
-_BAND = 256  # rows compared at once
+_BAND_ROWS = 256  # rows compared at once
 
 
 def match_colour(patch: Pixels, source: Pixels, damage: Mask) -> Pixels:
     """Shift each channel of a painted patch so that its known surroundings agree with the source's.
 
     A diffusion engine's autoencoder moves colour and contrast a little everywhere. What it did to the
-    known pixels within `RING` px of the damage can be seen, so it can be undone inside: the paint is
+    known pixels within `RING_PX` px of the damage can be seen, so it can be undone inside: the paint is
     moved by the mean difference, strays left out, and stretched too where ring and paint correlate.
 
     Args:
@@ -35,33 +35,33 @@ def match_colour(patch: Pixels, source: Pixels, damage: Mask) -> Pixels:
 
     Returns:
         A new array. Equal to `patch` bit for bit when the ring agrees already, as it does for the
-        classical engine, or when the ring is smaller than `MIN_RING` px.
+        classical engine, or when the ring is smaller than `MIN_RING_PIXELS` px.
     """
     matched = patch.copy()
     if changed_outside(source, patch, damage) == 0:
         return matched
-    ring = _sample(editable_area(damage, RING) & ~damage)
-    if len(ring[0]) < MIN_RING:
+    ring = _sample(editable_area(damage, RING_PX) & ~damage)
+    if len(ring[0]) < MIN_RING_PIXELS:
         return matched
     painted, true = patch[ring].astype(np.float32), source[ring].astype(np.float32)
     for channel in np.ndindex(patch.shape[2:]):
-        one = (..., *channel)
-        if not np.array_equal(painted[one], true[one]):
-            matched[one] = _shift(patch[one], painted[one], true[one])
+        plane = (..., *channel)
+        if not np.array_equal(painted[plane], true[plane]):
+            matched[plane] = _shift(patch[plane], painted[plane], true[plane])
     return matched
 
 
 def _sample(where: Mask) -> tuple[npt.NDArray[np.intp], ...]:
-    """(rows, columns) of at most about `SAMPLES` True pixels, evenly strewn."""
+    """(rows, columns) of at most about `MAX_SAMPLES` True pixels, evenly spread."""
     found = np.flatnonzero(where)
-    return np.unravel_index(found[:: len(found) // SAMPLES + 1], where.shape)
+    return np.unravel_index(found[:: len(found) // MAX_SAMPLES + 1], where.shape)
 
 
 def _shift(plane: Pixels, painted: Floats, true: Floats) -> Pixels:
     """One channel, moved and stretched as the ring `painted` must be to become the ring `true`."""
     difference = true - painted
     stray = np.abs(difference - np.median(difference))
-    keep = stray <= 3.0 * np.median(stray) + 1.0  # where the paint shows something else, it tells nothing
+    keep = stray <= 3.0 * np.median(stray) + 1.0  # the rest shows something else
     centre, goal = float(painted[keep].mean()), float(true[keep].mean())
     gain = _gain(painted[keep] - centre, true[keep] - goal)
     return to_depth((plane.astype(np.float32) - centre) * gain + goal, plane.dtype)
@@ -84,7 +84,7 @@ def keep_tone(patch: Pixels, source: Pixels, damage: Mask) -> Pixels:
     (a cubic per channel leaves 95% of them within `TONE_RESIDUAL` of white), the patch keeps its luma
     and takes its colour from the curve. A colour photo's pixels do not, and its patch is left alone.
     For engines that paint in colour whatever they are given, after `match_colour`; a native engine
-    keeps the tone by itself.
+    keeps the tone already.
 
     Args:
         patch: `(H, W, 3)` RGB, uint8 or uint16, painted.
@@ -96,7 +96,7 @@ def keep_tone(patch: Pixels, source: Pixels, damage: Mask) -> Pixels:
     """
     white = white_level(source.dtype)
     known = source[_sample(~damage)].astype(np.float64) / white
-    if len(known) < MIN_RING:
+    if len(known) < MIN_RING_PIXELS:
         return patch.copy()
     luma = known @ LUMA_WEIGHTS
     curve = _tone_curve(luma, known - luma[:, None])
@@ -163,8 +163,8 @@ def _weight(distance: Floats, feather_px: int) -> Floats:
 def changed_outside(source: Pixels, restored: Pixels, editable_area: Mask) -> int:
     """How many pixels outside `editable_area` differ in any channel; 0 proves that no known pixel changed."""
     changed = 0
-    for top in range(0, len(editable_area), _BAND):
-        rows = slice(top, top + _BAND)
+    for top in range(0, len(editable_area), _BAND_ROWS):
+        rows = slice(top, top + _BAND_ROWS)
         differs = source[rows] != restored[rows]
         if differs.ndim == 3:  # `any(axis=2)` takes twenty times as long over so short an axis
             differs = reduce(np.logical_or, np.moveaxis(differs, 2, 0))

@@ -1,6 +1,6 @@
-"""Which pixels are damaged: reading a mask, growing it, measuring it.
+"""Finds the damaged pixels: reads a mask, grows it, measures it.
 
-Damage is a bool array `(H, W)` in the photo's upright frame, True = damaged, here and everywhere.
+Damage is a bool array `(H, W)` in the photo's upright frame, True = damaged, in every module.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from restore.imaging.picture import Picture
 from restore.imaging.pixels import Floats, Mask, Pixels
 from restore.recipe import Polarity
 
-BLOCK = 256  # px; large enough that a block costs more than its call, small enough to skip most of a photo
-DISC = 8  # px; up to here dilating by a disc is faster than measuring distances (2 megapixels: 5 ms, 36 ms)
-_BAND = 512  # rows of a mask read at once, so that a large mask is never held as 32-bit integers
+BLOCK_PX = 256  # large enough that a block costs more than its call, small enough to skip most of a photo
+MAX_DISC_PX = (
+    8  # px; up to here dilating by a disc is faster than measuring distances (2 megapixels: 5 ms, 36 ms)
+)
+_BAND_ROWS = 512  # rows of a mask read at once, so that a large mask is never held as 32-bit integers
 
 
 class Block(NamedTuple):
@@ -91,7 +93,7 @@ def _check_size(mask: Picture, shape: tuple[int, int]) -> None:
 
 
 def _values(mask: Picture) -> npt.NDArray[np.uint8]:
-    """`(H, W)` uint8: luma, or alpha where only alpha tells anything."""
+    """`(H, W)` uint8: luma, or alpha where only alpha varies."""
     if mask.mode == "CMYK":
         raise ItemError(
             ErrorCode.MASK_UNREADABLE, "the mask is CMYK, whose black has no one value; save it as grayscale"
@@ -109,15 +111,15 @@ def _luma(mask: Picture) -> Pixels:
     if mask.mode in ("L", "LA"):
         return mask.pixels if mask.mode == "L" else mask.pixels[..., 0]
     luma = np.empty(mask.pixels.shape[:2], mask.pixels.dtype)
-    for top in range(0, len(luma), _BAND):
-        red, green, blue = np.moveaxis(mask.pixels[top : top + _BAND, :, :3].astype(np.uint32), 2, 0)
+    for top in range(0, len(luma), _BAND_ROWS):
+        red, green, blue = np.moveaxis(mask.pixels[top : top + _BAND_ROWS, :, :3].astype(np.uint32), 2, 0)
         # the weights' sum is 65536, so that 16-bit white still fits in 32 bits
-        luma[top : top + _BAND] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
+        luma[top : top + _BAND_ROWS] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
     return luma
 
 
 def _to_8_bit(values: Pixels) -> npt.NDArray[np.uint8]:
-    """Scale to 8 bit, refusing a mask whose damage would drown below every sensible threshold."""
+    """Scale to 8 bit, refusing a mask whose damage lies below every sensible threshold."""
     largest = int(values.max())
     scaled = _narrow(values) if values.dtype == np.uint16 else values.astype(np.uint8)
     if largest > 0 and int(scaled.max()) <= 1:
@@ -133,8 +135,8 @@ def _to_8_bit(values: Pixels) -> npt.NDArray[np.uint8]:
 def _narrow(values: Pixels) -> npt.NDArray[np.uint8]:
     """uint16 -> uint8, to the nearest."""
     narrow = np.empty(values.shape, np.uint8)
-    for top in range(0, len(values), _BAND):
-        narrow[top : top + _BAND] = (values[top : top + _BAND].astype(np.uint32) + 128) // 257
+    for top in range(0, len(values), _BAND_ROWS):
+        narrow[top : top + _BAND_ROWS] = (values[top : top + _BAND_ROWS].astype(np.uint32) + 128) // 257
     return narrow
 
 
@@ -164,8 +166,8 @@ def thickness(damage: Mask) -> float:
 
 
 def editable_area(damage: Mask, feather: int) -> Mask:
-    """The only pixels that may change: the damage and all within `feather` px (Euclidean) of it."""
-    if feather <= DISC:
+    """The pixels that may change: the damage and all within `feather` px (Euclidean) of it."""
+    if feather <= MAX_DISC_PX:
         return cv2.dilate(damage.view(np.uint8), _disc(feather)).view(np.bool_)
     near = np.zeros_like(damage)
     for block in blocks(damage, feather):
@@ -181,13 +183,13 @@ def _disc(radius: int) -> npt.NDArray[np.uint8]:
 def distance_to(target: Mask) -> Floats:
     """Euclidean distance of every pixel's centre to that of the nearest True pixel, px, float32.
 
-    Exact (Felzenszwalb & Huttenlocher 2012, as OpenCV has it). Very large where there is none.
+    Exact (Felzenszwalb & Huttenlocher 2012, by OpenCV). Very large where no pixel is True.
     """
     return cv2.distanceTransform((~target).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)  # type: ignore[return-value]
 
 
 def blocks(damage: Mask, margin: int) -> Iterator[Block]:
-    """Cut the frame in blocks and give what of them is at most `margin` px away from damage, row by row.
+    """Yield the parts of the frame that lie within `margin` px of damage, in blocks, row by row.
 
     A core is the part of a block that the damage's bounding box there, grown by `margin`, covers. What is
     computed in its halo, which reaches `margin` px further, is what would be computed on the whole frame
@@ -195,16 +197,16 @@ def blocks(damage: Mask, margin: int) -> Iterator[Block]:
     this saves most of the work, and no temporary is ever larger than a block.
     """
     height, width = damage.shape
-    for top in range(0, height, BLOCK):
-        band = damage[max(0, top - margin) : top + BLOCK + margin]
+    for top in range(0, height, BLOCK_PX):
+        band = damage[max(0, top - margin) : top + BLOCK_PX + margin]
         if not band.any():
             continue
-        for left in range(0, width, BLOCK):
+        for left in range(0, width, BLOCK_PX):
             y, x = max(0, top - margin), max(0, left - margin)
-            near = damage[y : top + BLOCK + margin, x : left + BLOCK + margin]
+            near = damage[y : top + BLOCK_PX + margin, x : left + BLOCK_PX + margin]
             if near.any():
-                rows = _extent(near, 0, y, margin, slice(top, min(height, top + BLOCK)))
-                columns = _extent(near, 1, x, margin, slice(left, min(width, left + BLOCK)))
+                rows = _extent(near, 0, y, margin, slice(top, min(height, top + BLOCK_PX)))
+                columns = _extent(near, 1, x, margin, slice(left, min(width, left + BLOCK_PX)))
                 yield _block(rows, columns, damage.shape, margin)
 
 

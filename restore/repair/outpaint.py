@@ -1,4 +1,4 @@
-"""Outpainting: margins round a photo, which an engine fills. The photo keeps its pixels at their offset."""
+"""Outpainting: an engine fills margins around a photo, and the photo keeps its pixels at their offset."""
 
 from __future__ import annotations
 

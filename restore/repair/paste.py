@@ -1,4 +1,4 @@
-"""Painted windows -> the restored pixels: back to source space, matched, laid over the picture, blended."""
+"""Turns painted windows into restored pixels: scales them back, matches colour, lays them over, blends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from restore.repair.windows import Window, blend_windows, uncrop
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowPlacement:
-    """Where a painted window belongs and what of it is wanted.
+    """Where a painted window belongs, and which part of it is used.
 
     Attributes:
         part: packed bits of the damage that it repairs, source scale.
@@ -33,7 +33,7 @@ class WindowPlacement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Restored:
-    """The restored pixels, all dilated damage, and the zone outside of which every pixel is the source's."""
+    """The restored pixels, all dilated damage, and the area outside of which pixels are the source's."""
 
     pixels: Pixels
     damage: Mask
@@ -41,7 +41,7 @@ class Restored:
 
 
 def packed(part: Mask) -> bytes:
-    """A crop of the damage, small enough to travel."""
+    """A crop of the damage, bool `(H, W)`, as packed bits."""
     return np.packbits(part).tobytes()
 
 
@@ -57,8 +57,8 @@ def paste(
     Args:
         picture: on its canvas, where there are margins.
         painted: each window at paint size.
-        feather: px outside the damage over which the paint is blended out. Not over the edge of a photo that
-            was given margins: there its pixels are kept to the last row.
+        feather: px outside the damage over which the paint is blended out. At the edge between a photo and
+            its margins nothing is blended, so the photo keeps its pixels to the last row.
     """
     damage = _damage(picture, placements)
     beyond = outside(damage.shape, margins) if any(margins) else None
@@ -67,10 +67,10 @@ def paste(
     for native in (True, False):  # thin damage first: where both meet, the large repair has the last word
         mine = [index for index, place in enumerate(placements) if (place.tones is None) == native]
         if mine:
-            some = [placements[index] for index in mine]
+            chosen = [placements[index] for index in mine]
             patches = [_patch(picture, damage, placements[index], painted[index]) for index in mine]
-            near = masks.editable_area(_damage(picture, some), feather)
-            patchwork = blend_windows(patchwork, near, [place.window for place in some], patches)
+            near = masks.editable_area(_damage(picture, chosen), feather)
+            patchwork = blend_windows(patchwork, near, [place.window for place in chosen], patches)
     pixels = composite.feather(picture.pixels, patchwork, inner, feather, mode=picture.mode)
     editable_area = masks.editable_area(inner, feather)
     if beyond is not None:

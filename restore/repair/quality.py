@@ -1,7 +1,7 @@
-"""What can be measured of a restored photo: is the repair visible, and how near is it to the truth.
+"""Measures a restored photo: how visible the repair is, and how near it is to the undamaged truth.
 
-`seam`, `colour_step` and `grain` compare the paint with the known pixels around it and need no truth;
-each is a ratio in which 1 means that the paint goes on as the photo does.
+`seam`, `colour_step` and `grain` compare the paint with the known pixels around it and need no truth.
+Each is a ratio; at 1 the paint continues as the photo does.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from restore.repair.mask import blocks, editable_area
 
 Places = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
-RING = 12  # px of known surroundings that the seam is compared with
+RING_PX = 12  # known surroundings that the seam is compared with
 LEVEL = 1 / 255  # of white; steps below it cannot be seen, so they count as no seam
 GRAIN_LEVEL = LEVEL / math.sqrt(12)  # the noise that rounding to 8 bits leaves; finer grain is none
-FEWEST = 16  # px of either side; fewer say nothing
+MIN_SAMPLES = 16  # px on either side; fewer give no reliable mean
 MAX_PSNR = 100.0  # dB, for identical pixels: a finite number that sorts above all others
 SSIM_WINDOW = 7  # px, the side of the windows of Wang et al. 2004
 _SQUARE = np.ones((3, 3), np.uint8)
@@ -32,7 +32,7 @@ _IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float64)
 
 
 def measured(restored: Picture, reference: Picture | None, damage: Mask, feather: int) -> Figures:
-    """All of a photo's figures; those against the truth where it is known."""
+    """All figures of a photo; those against the truth only where a reference is given."""
     own = Figures(
         seam=seam(restored, damage),
         colour_step=colour_step(restored, damage, feather),
@@ -51,16 +51,16 @@ def seam(restored: Picture, damage: Mask) -> float | None:
     """How much steeper luma steps across the edge of the damage than in its surroundings; 1 is seamless.
 
     The mean step between two neighbours of which one is damaged, over the mean step between two known
-    neighbours within `RING` px. Paint that goes on as the photo does steps across the edge like the
+    neighbours within `RING_PX` px. Paint that goes on as the photo does steps across the edge like the
     photo does nearby; a patch of another tone adds its offset to every step. One grey level is added
     to both, so that a flat sky does not divide by nothing. Smooth paint in a textured place scores
     below 1. None when there is no edge or no known pixel near it.
     """
     edge, ring = [0.0, 0], [0.0, 0]
-    for block in blocks(damage, RING + 1):
+    for block in blocks(damage, RING_PX + 1):
         luma = _luma(_channels(restored, block.halo))
         inside = damage[block.halo]
-        near = cv2.dilate(inside.view(np.uint8), np.ones((2 * RING + 1, 2 * RING + 1), np.uint8)) > 0
+        near = cv2.dilate(inside.view(np.uint8), np.ones((2 * RING_PX + 1, 2 * RING_PX + 1), np.uint8)) > 0
         for axis in (0, 1):
             step = np.abs(np.diff(luma, axis=axis))
             first, second = _pairs(inside, axis)
@@ -95,7 +95,7 @@ def colour_step(restored: Picture, damage: Mask, feather: int = 0) -> float | No
     the known photo beyond the feather, and once more further out. The mean absolute difference of colour
     between the first two, over that between the last two, so that a picture's own gradients and edges
     count on both sides. Unlike `seam` it sees a wrong hue of the right brightness, and a wrong tone that
-    feathering has made smooth. One grey level is added to both. None when fewer than `FEWEST` places of
+    feathering has made smooth. One grey level is added to both. None when fewer than `MIN_SAMPLES` places of
     the edge have known photo before them.
 
     Args:
@@ -109,7 +109,7 @@ def colour_step(restored: Picture, damage: Mask, feather: int = 0) -> float | No
         paint, near, far = (_channels(replace(restored, pixels=mean), place) for place in placements)
         _add(jump, np.abs(paint - near))
         _add(own, np.abs(near - far))
-    if jump[1] < FEWEST:
+    if jump[1] < MIN_SAMPLES:
         return None
     return (jump[0] / jump[1] + LEVEL) / (own[0] / own[1] + LEVEL)
 
@@ -149,23 +149,23 @@ def grain(restored: Picture, damage: Mask, feather: int = 0) -> float | None:
 
     Both are noise levels as Immerkaer estimates them ("Fast noise variance estimation", 1996): the mean
     absolute response of luma to a mask that is blind to flat areas, ramps and straight edges. Inside,
-    of the damage less its border; outside, of known pixels within `RING` px beyond the feather. The
-    noise that rounding to 8 bits leaves is added to both. None where either has fewer than `FEWEST` px.
+    of the damage less its border; outside, of known pixels within `RING_PX` px beyond the feather. The
+    noise that rounding to 8 bits leaves is added to both. None where either has fewer than `MIN_SAMPLES` px.
 
     Args:
         feather: px outside the damage that the paint was blended over; they are neither paint nor photo.
     """
     paint, photo = [0.0, 0], [0.0, 0]
     hole = 2 * feather + 3
-    for block in blocks(damage, feather + 1 + RING):
+    for block in blocks(damage, feather + 1 + RING_PX):
         inside = damage[block.halo].view(np.uint8)
         core = _core(inside.shape, block.inner)
-        near = cv2.dilate(inside, np.ones((hole + 2 * RING, hole + 2 * RING), np.uint8))
+        near = cv2.dilate(inside, np.ones((hole + 2 * RING_PX, hole + 2 * RING_PX), np.uint8))
         ring = (near - cv2.dilate(inside, np.ones((hole, hole), np.uint8))).astype(np.bool_)
         response = np.abs(cv2.filter2D(_luma(_channels(restored, block.halo)), -1, _IMMERKAER))
         _add(paint, response[core & cv2.erode(inside, _SQUARE).astype(np.bool_)])
         _add(photo, response[core & ring])
-    if min(paint[1], photo[1]) < FEWEST:
+    if min(paint[1], photo[1]) < MIN_SAMPLES:
         return None
     return (_noise(paint) + GRAIN_LEVEL) / (_noise(photo) + GRAIN_LEVEL)
 

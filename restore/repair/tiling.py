@@ -1,4 +1,4 @@
-"""Which boxes to paint: few rectangles that hold all damage at little cost.
+"""Chooses the boxes to paint: few rectangles that hold all damage at low cost.
 
 The damage is coarsened to a grid of cells, cut in two again and again where that saves most (the idea of
 Berger and Rigoutsos, "An algorithm for point clustering and grid generation", IEEE Trans. SMC 21(5), 1991,
@@ -19,19 +19,19 @@ from restore.imaging.pixels import Doubles, Mask
 
 Boxes = npt.NDArray[np.int64]
 
-CELL = 8
+CELL_PX = 8
 """Side of a grid cell, px. Finer cells save little beside the context and cost time."""
 MAX_SIDE = 1024
 """Longest side of the damage in one native crop, px: it bounds the memory and the time of one task."""
 MAX_DOWNSCALE = 1.5
 """A window of a sized engine may hold this much more than its size. Only the hole loses detail, since known
 pixels are never taken from the paint, and one whole window has no seam and costs less than tiles."""
-OVERHEAD = 64 * 64
-"""What one window more costs beside its pixels, in painted pixels; never more than its bare context."""
-GOOD_ENOUGH = 1.25
-"""A box is not cut further when it costs at most this many times what its damage cannot do without."""
+OVERHEAD_PIXELS = 64 * 64
+"""Cost of one more window beside its pixels, in painted pixels; at most the area of its context."""
+GOOD_ENOUGH_RATIO = 1.25
+"""A box is not cut further where it costs at most this many times what its damage needs at least."""
 EVENNESS = 0.02
-"""What a cut pays for halves that differ: it keeps the tree shallow, and tiles of one damage alike."""
+"""Price of the difference between a cut's halves: it keeps the tree shallow and tiles of one size."""
 DOWNSCALE_PRICE = 3
 """Power of the shrinkage in a window's price: 2 would be the source area that the window stands for."""
 
@@ -72,7 +72,7 @@ class PaintCost:
     @property
     def overhead(self) -> int:
         """Price of a window beside its pixels."""
-        return min(OVERHEAD, (2 * self.margin) ** 2)
+        return min(OVERHEAD_PIXELS, (2 * self.margin) ** 2)
 
     @property
     def span(self) -> int:
@@ -93,17 +93,17 @@ def cover(damage: Mask, canvas: PaintCost) -> Boxes:
     """
     cells = _occupied(damage)
     boxes = _Cutter(cells, _wanted(cells, canvas), canvas).cut(_extent(cells))
-    return _joined(np.array([_tight(damage, box * CELL) for box in boxes], np.int64), canvas)
+    return _joined(np.array([_tight(damage, box * CELL_PX) for box in boxes], np.int64), canvas)
 
 
 def _occupied(damage: Mask) -> Mask:
-    rows, columns = (np.arange(0, side, CELL) for side in damage.shape)
+    rows, columns = (np.arange(0, side, CELL_PX) for side in damage.shape)
     return np.logical_or.reduceat(np.logical_or.reduceat(damage, rows, axis=0), columns, axis=1)
 
 
 def _wanted(cells: Mask, canvas: PaintCost) -> npt.NDArray[np.int32]:
     """Integral image of the cells that any cover must paint: damage and its context."""
-    side = 2 * -(-canvas.margin // CELL) + 1
+    side = 2 * -(-canvas.margin // CELL_PX) + 1
     needed = cv2.dilate(cells.astype(np.uint8), np.ones((side, side), np.uint8))
     return cv2.integral(needed).astype(np.int32, copy=False)
 
@@ -129,7 +129,7 @@ class _Cutter:
     def cut(self, box: Boxes) -> Boxes:
         """The cheapest boxes found that hold the damage of `box`, a tight box `(4,)`; all in cells."""
         cost, fits = self._price(box[None])
-        if fits[0] and cost[0] <= max(GOOD_ENOUGH * self._needed(box), self.canvas.floor):
+        if fits[0] and cost[0] <= max(GOOD_ENOUGH_RATIO * self._needed(box), self.canvas.floor):
             return box[None]
         halves = self._halves(box)
         if halves is None:
@@ -139,12 +139,12 @@ class _Cutter:
         return box[None] if fits[0] and cost[0] <= apart else parts
 
     def _price(self, boxes: Boxes) -> tuple[Doubles, Mask]:
-        return self.canvas.price(boxes * CELL)
+        return self.canvas.price(boxes * CELL_PX)
 
     def _needed(self, box: Boxes) -> int:
-        x0, y0, x1, y1 = -(-self.canvas.padded(box[None] * CELL)[0] // CELL)
+        x0, y0, x1, y1 = -(-self.canvas.padded(box[None] * CELL_PX)[0] // CELL_PX)
         sums = self.wanted
-        return int(sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]) * CELL**2
+        return int(sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]) * CELL_PX**2
 
     def _halves(self, box: Boxes) -> Boxes | None:
         """The best two halves `(2, 4)`, or None for a single cell."""
@@ -155,7 +155,7 @@ class _Cutter:
             return None
         ways += (x0, y0, x0, y0)
         costs = self._price(ways.reshape(-1, 4))[0].reshape(-1, 2).sum(axis=1)
-        areas = (ways[..., 2:] - ways[..., :2]).prod(axis=2) * CELL**2
+        areas = (ways[..., 2:] - ways[..., :2]).prod(axis=2) * CELL_PX**2
         best: Boxes = ways[(costs + EVENNESS * np.abs(areas[:, 0] - areas[:, 1])).argmin()]
         return best
 

@@ -1,4 +1,4 @@
-"""The proof that known pixels are unchanged: about the file that is stored, not about our intentions."""
+"""Proves on the encoded file that known pixels are unchanged."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from restore.repair import composite
 def changed_pixels(
     encoded: Encoded, source: Picture, restored: Picture, editable_area: Mask, max_megapixels: float
 ) -> int | None:
-    """Count of known pixels that the encoded picture does not hold as the source did, by decoding it.
+    """Decode the encoded picture and count the known pixels that differ from the source.
 
     Args:
-        zone: bool `(H, W)`, where pixels may differ.
+        editable_area: bool `(H, W)`, where pixels may differ.
 
     Returns:
         None where an output format that was asked for holds another depth or mode.
@@ -44,7 +44,7 @@ def changed_pixels(
 
 
 def require_same(output: str, existing: bytes, ours: bytes, max_megapixels: float) -> None:
-    """An object found under our name is adopted only if it holds the same picture.
+    """Check that an existing object under the output's name holds the same picture.
 
     Raises:
         ItemError: `verify_failed`, when it does not.

@@ -1,4 +1,4 @@
-"""Damage -> the windows to paint (cut, scale, pad) and back."""
+"""Plans the windows to paint around damage, crops, scales and pads them, and undoes it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ MAX_UPSCALE = 2.0
 """A frame smaller than the engine's size is enlarged at most this much; the rest is padded by reflection."""
 MIN_UPSCALE = 1.25
 """Below this a small frame is padded, not enlarged: resampling would soften it for next to nothing."""
-RIM = 8
+RIM_PX = 8
 """Context beyond the feather, px, so that a blended pixel never lies on the very edge of its window."""
-AREA_BOUND = 4
+MAX_AREA_RATIO = 4
 """See `plan_windows`."""
-ALIKE = 1.1
-"""Sizes that cost at most this many times the cheapest are chosen among by the context they give."""
-KNOWN = 0.1
+SIMILAR_COST_RATIO = 1.1
+"""Among sizes that cost at most this many times the cheapest, the one with the best scale is chosen."""
+MIN_KNOWN_SHARE = 0.1
 """Share of known pixels that a window for the middle of a large hole must see."""
-SHARPNESS = 4
+OVERLAP_POWER = 4
 """Power of the overlap weights: from 10% to 90% in about a quarter of the overlap, since averaging two
 different paintings over a long way would blur both."""
 
@@ -69,7 +69,7 @@ def plan_windows(
 
     Every damaged pixel lies in a window with `context` px round it, as far as the frame goes, and so does
     every pixel within `reach` of it. For sized engines the context is at most a quarter of the largest size.
-    The painted area is at most AREA_BOUND times the sum over the connected components of the damage of
+    The painted area is at most MAX_AREA_RATIO times the sum over the connected components of the damage of
     (box + 2 x context each way), for sized engines at least one whole size each; a test holds it to that.
 
     Native crops are painted at their own size, but for one: tiles inside a hole so large that they see no
@@ -77,7 +77,7 @@ def plan_windows(
 
     Args:
         mask: bool `(H, W)`, True = damage, already dilated. No damage, no windows.
-        context: known pixels wanted round the damage, px; at least `reach` + RIM are taken.
+        context: known pixels wanted round the damage, px; at least `reach` + RIM_PX are taken.
         reach: how far outside the damage painted pixels are blended in (the feather), px.
         sizes: (width, height) that the engine paints; None for native crops, whose damage is at most
             MAX_SIDE long each way.
@@ -97,7 +97,7 @@ def plan_windows(
 
 
 def _margin(context: int, reach: int, sizes: tuple[tuple[int, int], ...] | None) -> int:
-    margin = max(context, reach + RIM)
+    margin = max(context, reach + RIM_PX)
     if sizes is None:
         return margin
     room = max(min(size) for size in sizes) // 4
@@ -114,7 +114,7 @@ def _window(box: list[int], canvas: PaintCost) -> Window:
     spare = [min(window.width - (x1 - x0), window.height - (y1 - y0)) for window in windows]
     costs = [_cost(window) for window in windows]
     best = min(
-        (index for index, cost in enumerate(costs) if cost <= ALIKE * min(costs)),
+        (index for index, cost in enumerate(costs) if cost <= SIMILAR_COST_RATIO * min(costs)),
         key=lambda index: (abs(math.log(windows[index].scale)), -spare[index], costs[index]),
     )
     return windows[best]
@@ -142,13 +142,16 @@ def _cost(window: Window) -> float:
 
 
 def _coarse(mask: Mask, blind: Collection[Window], canvas: PaintCost) -> Window:
-    """One window in the place of those that see no known pixel, grown until it sees some.
+    """One window in place of those that hold no known pixel, grown until it holds `MIN_KNOWN_SHARE`.
 
-    Nothing can be painted from nothing: cv2.inpaint, for one, gives such a window back as it came.
+    An engine needs known pixels to paint from: cv2.inpaint, for one, returns such a window unchanged.
     """
     x0, x1 = min(w.x for w in blind), max(w.x + w.width for w in blind)
     y0, y1 = min(w.y for w in blind), max(w.y + w.height for w in blind)
-    while mask[y0:y1, x0:x1].mean() > 1 - KNOWN and (x1 - x0, y1 - y0) != (canvas.width, canvas.height):
+    while mask[y0:y1, x0:x1].mean() > 1 - MIN_KNOWN_SHARE and (x1 - x0, y1 - y0) != (
+        canvas.width,
+        canvas.height,
+    ):
         step = max(x1 - x0, y1 - y0) // 8 + 1
         x0, y0 = max(x0 - step, 0), max(y0 - step, 0)
         x1, y1 = min(x1 + step, canvas.width), min(y1 + step, canvas.height)
@@ -231,7 +234,7 @@ def blend_windows(
 
     Args:
         pixels: `(H, W)` or `(H, W, C)`, uint8 or uint16.
-        zone: bool `(H, W)`, where painted content is wanted: the damage and its feather.
+        editable_area: bool `(H, W)`, where painted content is used: the damage and its feather.
         patches: for each window `(height, width[, C])` in the dtype of `pixels`, from `uncrop`.
 
     Returns:
@@ -298,5 +301,5 @@ def _ramp(start: int, length: int, frame: int) -> Doubles:
     distance = np.arange(length) + 0.5
     low = distance if start > 0 else np.full(length, float(length))
     high = distance[::-1] if start + length < frame else np.full(length, float(length))
-    ramp: Doubles = (np.minimum(low, high) / length) ** SHARPNESS
+    ramp: Doubles = (np.minimum(low, high) / length) ** OVERLAP_POWER
     return ramp

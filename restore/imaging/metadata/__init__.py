@@ -1,8 +1,8 @@
-"""What surrounds the pixels in a PNG, JPEG, WebP or TIFF file: ICC, EXIF, XMP, IPTC, resolution.
+"""Reads and writes the metadata of PNG, JPEG, WebP and TIFF files: ICC, EXIF, XMP, IPTC, resolution.
 
-Reading and writing go by the formats' own chunks, because libvips passes EXIF through libexif, which
-loses private tags and invents others, and writes none into TIFF at all. Malformed structure raises
-ValueError; a single broken item is dropped and named.
+It works on the formats' own chunks. libvips passes EXIF through libexif, which loses private tags and invents
+others, and writes no EXIF into TIFF. Malformed structure raises ValueError.
+A single broken item is dropped and named.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from restore.imaging.metadata.record import Format, Metadata
 
 
 def read(data: bytes, form: Format) -> Metadata:
-    """Everything around the pixels of `data`; EXIF and XMP as for the upright picture.
+    """Read all metadata of a file; EXIF and XMP are those of the upright picture.
 
     Raises:
         ValueError: the file's structure cannot be followed.
@@ -26,45 +26,52 @@ def read(data: bytes, form: Format) -> Metadata:
     return _settle_dpi(_settle_xmp(_settle_exif(readers[form](data))))
 
 
-def bare(data: bytes, form: Format) -> bytes:
-    """`data` as the codec library is shown it: what pixels need, and nothing else to be parsed.
+def strip(data: bytes, form: Format) -> bytes:
+    """The file with only what its pixels need, so that the decoder parses nothing else.
 
     Raises:
         ValueError: the file's structure cannot be followed.
     """
-    bares = {"png": png.bare, "jpeg": jpeg.bare, "webp": webp.bare, "tiff": tiff.bare}
-    return bares[form](data)
+    strippers = {"png": png.strip, "jpeg": jpeg.strip, "webp": webp.strip, "tiff": tiff.strip}
+    return strippers[form](data)
 
 
-def _settle_exif(around: Metadata) -> Metadata:
-    if around.exif is None:
-        return around
+def _settle_exif(meta: Metadata) -> Metadata:
+    if meta.exif is None:
+        return meta
     try:
-        upright = exif.upright(around.exif)
-        entries, _ = exif.read_entries(around.exif, *exif.first_directory(around.exif))
-        dpi = around.dpi or exif.dpi_of(entries)
-        return replace(around, exif=upright, dpi=dpi, orientation=exif.orientation_of(entries))
+        upright = exif.upright(meta.exif)
+        entries, _ = exif.read_entries(meta.exif, *exif.first_directory(meta.exif))
+        dpi = meta.dpi or exif.dpi_of(entries)
+        return replace(meta, exif=upright, dpi=dpi, orientation=exif.orientation_of(entries))
     except ValueError:
-        return replace(around, exif=None, dropped=(*around.dropped, "exif"))
+        return replace(meta, exif=None, dropped=(*meta.dropped, "exif"))
 
 
-def _settle_xmp(around: Metadata) -> Metadata:
-    if around.xmp is None:
-        return around
-    upright = re.sub(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8]", rb"\g<1>1", around.xmp)
-    return replace(around, xmp=upright)
+def _settle_xmp(meta: Metadata) -> Metadata:
+    if meta.xmp is None:
+        return meta
+    upright = re.sub(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8]", rb"\g<1>1", meta.xmp)
+    return replace(meta, xmp=upright)
 
 
-def _settle_dpi(around: Metadata) -> Metadata:
-    if around.dpi is None or all(0.1 <= value <= 100_000 for value in around.dpi):
-        return around
-    return replace(around, dpi=None, dropped=(*around.dropped, "dpi"))  # more than the formats' fields hold
+def _settle_dpi(meta: Metadata) -> Metadata:
+    if meta.dpi is None or all(0.1 <= value <= 100_000 for value in meta.dpi):
+        return meta
+    return replace(meta, dpi=None, dropped=(*meta.dropped, "dpi"))  # outside of what the formats' fields hold
 
 
-def embed(data: bytes, form: Format, around: Metadata, alpha: bool) -> tuple[bytes, tuple[str, ...]]:
-    """`data`, an encoded picture without metadata, with that of `around`; and what found no room."""
+def embed(data: bytes, form: Format, meta: Metadata, alpha: bool) -> tuple[bytes, tuple[str, ...]]:
+    """Add metadata to an encoded picture that has none.
+
+    Args:
+        alpha: whether the picture has an alpha channel, which WebP's header states.
+
+    Returns:
+        The file, and the names of metadata that the format cannot hold.
+    """
     if form == "jpeg":
-        return jpeg.embed(data, around)
+        return jpeg.embed(data, meta)
     if form == "webp":
-        return webp.embed(data, around, alpha), ("iptc",) if around.iptc else ()
-    return (png.embed if form == "png" else tiff.embed)(data, around), ()
+        return webp.embed(data, meta, alpha), ("iptc",) if meta.iptc else ()
+    return (png.embed if form == "png" else tiff.embed)(data, meta), ()

@@ -23,7 +23,7 @@ PIXEL_X, PIXEL_Y = 40962, 40963
 
 SUBDIRECTORIES = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 
-# What says how a TIFF file's samples lie, or has a field of its own in a Picture: not EXIF.
+# Tags that describe how a TIFF file's samples lie, or that have a field of their own in a Picture.
 STRUCTURAL = frozenset(
     (
         *(*range(254, 260), *range(262, 267), 273, 274, *range(277, 285), *range(288, 294), 296, 297, 301),
@@ -41,7 +41,7 @@ _NUMBERS = {1: "u1", 3: "<u2", 4: "<u4", 5: "<u4", 13: "<u4", 16: "<u8"}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One tag. `value` is little-endian whatever the file; `position` is where its record lies."""
+    """One tag. `value` is always little-endian; `position` is the offset of its record."""
 
     kind: int
     count: int
@@ -55,7 +55,7 @@ class Entry:
         return [int(n) for n in np.frombuffer(self.value, _NUMBERS[self.kind])]
 
 
-_MOST_TAGS = 65535  # as many as there are numbers for
+_MAX_TAGS = 65535  # a tag number has 16 bits
 
 Directory = dict[int, "Entry | Directory"]
 
@@ -85,9 +85,9 @@ def read_entries(data: bytes, layout: Layout, offset: int) -> tuple[dict[int, En
     """Tags of the directory at `offset`, and where the offset of the next directory is written."""
     (count,) = _unpack(layout.order + ("Q" if layout.big else "H"), data, offset)
     start, size = offset + (8 if layout.big else 2), 20 if layout.big else 12
-    if start + count * size > len(data) or count > _MOST_TAGS:
+    if start + count * size > len(data) or count > _MAX_TAGS:
         raise ValueError(f"a directory of {count} tags goes beyond the end")
-    entries, room = {}, 2 * len(data)  # some writers let two tags share a value; a bomb lets thousands
+    entries, room = {}, 2 * len(data)  # some writers let two tags share a value; a bomb lets thousands do so
     for position in range(start, start + count * size, size):
         tag, entry = _read_entry(data, layout, position)
         if entry is not None:
@@ -158,7 +158,7 @@ def write_exif(tree: Mapping[int, Entry | Directory]) -> bytes:
 
 
 def orientation_of(entries: Mapping[int, Entry]) -> int:
-    """Orientation 1 to 8; 1 where there is none or it means nothing."""
+    """Orientation 1 to 8; 1 where it is absent or invalid."""
     value = number(entries, ORIENTATION, 1)
     return value if 1 <= value <= 8 else 1
 
@@ -191,7 +191,7 @@ def dpi_entries(dpi: tuple[float, float]) -> dict[int, Entry]:
 
 
 def upright(exif: bytes) -> bytes:
-    """The same EXIF for a picture turned upright: Orientation 1, no thumbnail of the old picture.
+    """The EXIF of the upright picture: Orientation 1, and no thumbnail of the damaged one.
 
     All other bytes stay where they are, since maker notes hold offsets into the block.
     """
@@ -206,7 +206,7 @@ def upright(exif: bytes) -> bytes:
 
 
 def resized(exif: bytes, width: int, height: int) -> bytes:
-    """The same EXIF with the picture's size, where it states one."""
+    """The EXIF with the picture's new size in px, where it states a size."""
     layout, offset = first_directory(exif)
     pointer = read_entries(exif, layout, offset)[0].get(EXIF_IFD)
     if pointer is None:

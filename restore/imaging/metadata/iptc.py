@@ -1,7 +1,7 @@
-"""IPTC-IIM records (IIM 4.2), and the wrappings in which picture files keep them.
+"""IPTC-IIM records (IIM 4.2), and the containers in which picture files hold them.
 
-Photoshop's image resources hold them in JPEG; PNG has no place of its own for them, and the readers of
-the field agreed on ImageMagick's: a text chunk of the resources in hexadecimal.
+JPEG holds them in Photoshop's image resources. PNG defines no chunk for them; readers follow ImageMagick,
+which writes the resources in hexadecimal as a text chunk.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _HEX_LINE = 72
 
 
 def sound(records: bytes) -> bytes | None:
-    """The records up to where they end, or None where the first is none."""
+    """The well-formed records from the start, or None where the first is malformed."""
     at = 0
     while at + 5 <= len(records) and records[at] == _RECORD:
         (size,) = struct.unpack_from(">H", records, at + 3)
@@ -50,7 +50,7 @@ def as_resources(records: bytes) -> bytes:
 
 
 def of_text(text: bytes) -> bytes | None:
-    """The records of PNG's `Raw profile type iptc`, its keyword taken off."""
+    """The records of PNG's text `Raw profile type iptc`, given without its keyword."""
     match = re.fullmatch(rb"\s*iptc\s+(\d{1,8})\s+([0-9a-fA-F\s]*)", text)
     if not match:
         return None
@@ -60,7 +60,7 @@ def of_text(text: bytes) -> bytes | None:
 
 
 def as_text(records: bytes) -> bytes:
-    """What PNG's `Raw profile type iptc` says."""
+    """The value of PNG's text `Raw profile type iptc`."""
     resources = as_resources(records)
     digits = resources.hex()
     lines = [digits[at : at + _HEX_LINE] for at in range(0, len(digits), _HEX_LINE)]

@@ -11,15 +11,15 @@ from restore.imaging.metadata.record import Metadata
 
 _EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
-_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
-_SEGMENT = 65533  # payload of a segment
-_MOST_SEGMENTS = 10_000  # before the first scan; a profile of 16 MB takes 255
+_EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+_SEGMENT_BYTES = 65533  # payload of a segment
+_MAX_SEGMENTS = 10_000  # before the first scan; a profile of 16 MB takes 255
 _FILL = re.compile(rb"\xff+")
 _PICTURES, _PICTURE = 0xB001, 0xB002  # of CIPA DC-007's index: their number, and 16 bytes for each
 
 
 def read(data: bytes) -> Metadata:
-    """What the segments before the first scan say."""
+    """The metadata of the segments before the first scan."""
     exif = xmp = dpi = found = size = None
     profile: dict[int, bytes] = {}
     dropped, parts, resources = [], 0, b""
@@ -30,7 +30,7 @@ def read(data: bytes) -> Metadata:
             exif = payload[len(_EXIF) :]
         elif marker == 0xE1 and payload.startswith(_XMP):
             xmp = payload[len(_XMP) :]
-        elif marker == 0xE1 and payload.startswith(_EXTENSION):
+        elif marker == 0xE1 and payload.startswith(_EXTENDED_XMP):
             dropped.append("extended xmp")
         elif marker == 0xE2 and payload.startswith(_ICC) and len(payload) > len(_ICC) + 2:
             parts, profile[payload[12]] = payload[13], payload[14:]
@@ -64,9 +64,9 @@ def read(data: bytes) -> Metadata:
 
 
 def _further_pictures(index: bytes) -> tuple[list[str], str | None]:
-    """What a multi-picture index (CIPA DC-007) means for us: what to name as dropped, what to refuse.
+    """Names of pictures in a multi-picture index (CIPA DC-007) that are dropped, and what to refuse.
 
-    Previews and gain maps may go; the other views of a stereo pair or a panorama are pictures too.
+    Previews and gain maps are dropped. Other views of a stereo pair or a panorama are pictures too.
     """
     try:
         entries, _ = exif.read_entries(index, *exif.first_directory(index))
@@ -87,7 +87,7 @@ def segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 def _places(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Marker, start and end of each segment before the first scan."""
     at = 2
-    for _ in range(_MOST_SEGMENTS):
+    for _ in range(_MAX_SEGMENTS):
         fill = _FILL.match(data, at)
         at = fill.end() - 1 if fill else at
         if not fill or at + 4 > len(data) or data[at + 1] in (0xD9, 0xDA):
@@ -95,13 +95,13 @@ def _places(data: bytes) -> Iterator[tuple[int, int, int]]:
         (size,) = struct.unpack_from(">H", data, at + 2)
         yield data[at + 1], at, at + 2 + size
         at += 2 + size
-    raise ValueError(f"more than {_MOST_SEGMENTS} segments")
+    raise ValueError(f"more than {_MAX_SEGMENTS} segments")
 
 
-def bare(data: bytes) -> bytes:
-    """`data` without the segments that say nothing of its samples.
+def strip(data: bytes) -> bytes:
+    """The file without the segments that its samples do not need.
 
-    JFIF and Adobe's segment stay: they tell which colours the samples are.
+    The segments of JFIF and Adobe stay, since they state the samples' colours.
     """
     whole, kept, end = memoryview(data), [memoryview(data)[:2]], 2
     for marker, start, end in _places(data):
@@ -118,25 +118,25 @@ def _jfif_dpi(payload: bytes) -> tuple[float, float] | None:
     return (x * scale, y * scale) if scale and x and y else None
 
 
-def embed(data: bytes, around: Metadata) -> tuple[bytes, tuple[str, ...]]:
-    """`data` with the metadata put before its first segment, and what is too large for segments."""
+def embed(data: bytes, meta: Metadata) -> tuple[bytes, tuple[str, ...]]:
+    """The file with the metadata before its first segment, and the names of what is too large for one."""
     dropped = []
-    x, y = (round(value) for value in around.dpi or (1, 1))
-    unit = bool(around.dpi)
+    x, y = (round(value) for value in meta.dpi or (1, 1))
+    unit = bool(meta.dpi)
     if not 1 <= min(x, y) <= max(x, y) <= 65535:
         x, y, unit = 1, 1, False
         dropped.append("dpi")
     before = [_segment(0xE0, struct.pack(">5s2BB2H2B", b"JFIF", 1, 2, unit, x, y, 0, 0))]
-    for name, mark, value in (("exif", _EXIF, around.exif), ("xmp", _XMP, around.xmp)):
-        if value and len(mark) + len(value) > _SEGMENT:
+    for name, mark, value in (("exif", _EXIF, meta.exif), ("xmp", _XMP, meta.xmp)):
+        if value and len(mark) + len(value) > _SEGMENT_BYTES:
             dropped.append(name)
         elif value:
             before.append(_segment(0xE1, mark + value))
-    resources, room = iptc.as_resources(around.iptc) if around.iptc else b"", _SEGMENT - len(_PHOTOSHOP)
+    resources, room = iptc.as_resources(meta.iptc) if meta.iptc else b"", _SEGMENT_BYTES - len(_PHOTOSHOP)
     before += [
         _segment(0xED, _PHOTOSHOP + resources[at : at + room]) for at in range(0, len(resources), room)
     ]
-    icc, room = around.icc or b"", _SEGMENT - len(_ICC) - 2
+    icc, room = meta.icc or b"", _SEGMENT_BYTES - len(_ICC) - 2
     parts = [icc[at : at + room] for at in range(0, len(icc), room)]
     if len(parts) > 255:
         dropped.append("icc")

@@ -11,14 +11,14 @@ from restore.imaging.metadata.record import Metadata
 
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _IPTC_KEYWORD = b"Raw profile type iptc"
-_MOST_INFLATED = 64 << 20  # no profile or packet is larger; a zip bomb is
-_MOST_CHUNKS = 10_000  # besides image data; walking millions of empty ones would take minutes
+_MAX_INFLATED_BYTES = 64 << 20  # no profile or packet is larger; a zip bomb is
+_MAX_CHUNKS = 10_000  # besides image data; walking millions of empty ones would take minutes
 _IMAGE_DATA = (b"IDAT", b"fdAT")
 _FOR_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
 
 def read(data: bytes) -> Metadata:
-    """What the chunks say, those after the image data too."""
+    """The metadata of all chunks, also of those after the image data."""
     values: dict[str, bytes] = {}
     found = list(chunks(data))
     kinds = {kind for kind, _ in found}
@@ -54,8 +54,8 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         if kind in _IMAGE_DATA:
             continue
         others += 1
-        if others > _MOST_CHUNKS:
-            raise ValueError(f"more than {_MOST_CHUNKS} chunks besides its image data")
+        if others > _MAX_CHUNKS:
+            raise ValueError(f"more than {_MAX_CHUNKS} chunks besides its image data")
         if zlib.crc32(memoryview(data)[start + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
             raise ValueError(f"the checksum of {kind!r} is wrong")
         yield kind, data[start + 8 : end - 4]
@@ -76,8 +76,8 @@ def _places(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         at += size + 12
 
 
-def bare(data: bytes) -> bytes:
-    """`data` with only those chunks that pixels need; `data` itself where there are no others."""
+def strip(data: bytes) -> bytes:
+    """The file with only the chunks that its pixels need; the same object where it has no others."""
     places = list(_places(data))
     if all(kind in _FOR_PIXELS for kind, _, _ in places):
         return data
@@ -86,7 +86,10 @@ def bare(data: bytes) -> bytes:
 
 
 def unpainted(start: bytes) -> bytes:
-    """A file of the chunks that stand before the image data, and of none; `start` need not be all of it.
+    """A file with the chunks before the image data and empty image data.
+
+    Args:
+        start: the first bytes of a PNG, up to its image data at least.
 
     Raises:
         ValueError: the image data does not begin in `start`.
@@ -107,10 +110,10 @@ def _dpi(found: Sequence[tuple[bytes, bytes]]) -> tuple[float, float] | None:
 
 
 def _inflate(data: bytes) -> bytes:
-    """Inflated bytes, or none where the stream is broken or a bomb."""
+    """Inflated bytes, or b"" where the stream is malformed or inflates beyond the limit."""
     inflater = zlib.decompressobj()
     try:
-        plain = inflater.decompress(data, _MOST_INFLATED)
+        plain = inflater.decompress(data, _MAX_INFLATED_BYTES)
     except zlib.error:
         return b""
     return plain if inflater.eof else b""
@@ -129,24 +132,24 @@ def _text(kind: bytes, payload: bytes) -> bytes:
     return _inflate(rest[1:]) if kind == b"zTXt" else rest
 
 
-def embed(data: bytes, around: Metadata) -> bytes:
+def embed(data: bytes, meta: Metadata) -> bytes:
     """`data` with the metadata in place of what libvips wrote between IHDR and the image data.
 
     That is a resolution of 25.4 dpi where none was given.
     """
     header, image = 33, data.index(b"IDAT") - 4
     chunks = []
-    if around.icc:
-        chunks.append(_chunk(b"iCCP", b"icc\0\0" + zlib.compress(around.icc)))
-    if around.dpi:
-        x, y = (round(value / 0.0254) for value in around.dpi)
+    if meta.icc:
+        chunks.append(_chunk(b"iCCP", b"icc\0\0" + zlib.compress(meta.icc)))
+    if meta.dpi:
+        x, y = (round(value / 0.0254) for value in meta.dpi)
         chunks.append(_chunk(b"pHYs", struct.pack(">LLB", x, y, 1)))
-    if around.exif:
-        chunks.append(_chunk(b"eXIf", around.exif))
-    if around.xmp:
-        chunks.append(_chunk(b"iTXt", _XMP_KEYWORD + bytes(5) + around.xmp))
-    if around.iptc:
-        chunks.append(_chunk(b"zTXt", _IPTC_KEYWORD + b"\0\0" + zlib.compress(iptc.as_text(around.iptc))))
+    if meta.exif:
+        chunks.append(_chunk(b"eXIf", meta.exif))
+    if meta.xmp:
+        chunks.append(_chunk(b"iTXt", _XMP_KEYWORD + bytes(5) + meta.xmp))
+    if meta.iptc:
+        chunks.append(_chunk(b"zTXt", _IPTC_KEYWORD + b"\0\0" + zlib.compress(iptc.as_text(meta.iptc))))
     return b"".join([data[:header], *chunks, memoryview(data)[image:]])
 
 

@@ -1,4 +1,4 @@
-"""What a file says about its pixels besides the pixels."""
+"""The metadata of one file, as its format's reader returns it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ Format = Literal["jpeg", "png", "tiff", "webp"]
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What a file says about its pixels besides the pixels.
+    """All that a file states besides its pixels.
 
     Attributes:
         exif: a TIFF structure, without the "Exif" marker that JPEG puts before it.
-        iptc: IPTC-IIM records, without what they are wrapped in.
+        iptc: IPTC-IIM records, without their container.
         lossless: whether the file's compression kept every sample.
         size: stored width and height; None where the header does not say.
         pages: pictures in the file, at least; 2 stands for several.
         palette: whether samples are indices of colours.
-        found: a sample kind that is not accepted, in words; None when there is nothing against it.
-        dropped: what a Picture has no place for, or what was broken.
+        found: the kind of samples that is not accepted, in words; None where they are accepted.
+        dropped: names of what a Picture has no field for, or what is malformed.
     """
 
     icc: bytes | None = None

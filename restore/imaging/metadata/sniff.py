@@ -1,4 +1,4 @@
-"""The format of a file by its first bytes, so that nothing else is ever given to a parser."""
+"""Recognises a file's format by its first bytes, so that no parser receives any other."""
 
 from __future__ import annotations
 

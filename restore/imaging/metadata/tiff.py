@@ -1,4 +1,4 @@
-"""TIFF files: their samples' kind, and EXIF among their own tags."""
+"""TIFF files: the kind of their samples, and the EXIF among their tags."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _LOSSLESS = frozenset([1, 2, 3, 4, 5, 8, 32771, 32773, 32946])
 _FOR_PIXELS = tags.STRUCTURAL - {
     *(tags.ORIENTATION, tags.XMP, tags.IPTC, tags.ICC_PROFILE, tags.PHOTOSHOP, tags.PHOTOSHOP_LAYERS)
 }
-_COUNTED = 1000  # pages; more are counted as this many
+_MAX_PAGES_COUNTED = 1000  # pages; more are counted as this many
 
 
 def read(data: bytes) -> Metadata:
-    """What the first directory says; its EXIF is collected from among the other tags."""
+    """The metadata of the first directory; its EXIF is collected from among the other tags."""
     layout, offset = tags.first_directory(data)
     entries, following = tags.read_entries(data, layout, offset)
     _hold_all_samples(data, entries)
@@ -59,7 +59,7 @@ def _iptc(entries: Mapping[int, Entry]) -> bytes | None:
 
 
 def _hold_all_samples(data: bytes, entries: Mapping[int, Entry]) -> None:
-    """Refuses a file that was cut short, before `bare` puts a directory where its samples were."""
+    """Refuses a file that was cut short, before `strip` puts a directory where its samples were."""
     for where, size in ((tags.STRIP_OFFSETS, tags.STRIP_SIZES), (tags.TILE_OFFSETS, tags.TILE_SIZES)):
         if where in entries and size in entries:
             pairs = zip(entries[where].numbers(), entries[size].numbers(), strict=False)
@@ -74,7 +74,7 @@ def _pages(data: bytes, layout: tags.Layout, offset: int, following: int) -> int
         ValueError: they lead in a circle, or out of the file.
     """
     seen = {offset}
-    while len(seen) < _COUNTED:
+    while len(seen) < _MAX_PAGES_COUNTED:
         offset = tags.next_directory(data, layout, following)
         if offset == 0:
             break
@@ -122,30 +122,30 @@ def _strange_samples(entries: Mapping[int, Entry]) -> str | None:
     return None
 
 
-def embed(data: bytes, around: Metadata) -> bytes:
-    """A second first directory at the end of the file: libvips' own tags, then ours."""
+def embed(data: bytes, meta: Metadata) -> bytes:
+    """The file with a new first directory at its end: the tags of libvips and the metadata."""
     layout, offset = tags.first_directory(data)
     own = dict(tags.read_entries(data, layout, offset)[0])
     for tag in (tags.X_RESOLUTION, tags.Y_RESOLUTION, tags.RESOLUTION_UNIT):
         own.pop(tag, None)
     tree: tags.Directory = {}
-    if around.exif:
-        tree |= tags.read_tree(around.exif, *tags.first_directory(around.exif))
+    if meta.exif:
+        tree |= tags.read_tree(meta.exif, *tags.first_directory(meta.exif))
         tree = {tag: item for tag, item in tree.items() if tag not in tags.STRUCTURAL}
     tree |= own
-    if around.dpi:
-        tree |= tags.dpi_entries(around.dpi)
-    if around.icc:
-        tree[tags.ICC_PROFILE] = Entry(tags.UNDEFINED, len(around.icc), around.icc)
-    if around.xmp:
-        tree[tags.XMP] = Entry(tags.BYTE, len(around.xmp), around.xmp)
-    if around.iptc:
-        tree[tags.IPTC] = Entry(tags.UNDEFINED, len(around.iptc), around.iptc)
+    if meta.dpi:
+        tree |= tags.dpi_entries(meta.dpi)
+    if meta.icc:
+        tree[tags.ICC_PROFILE] = Entry(tags.UNDEFINED, len(meta.icc), meta.icc)
+    if meta.xmp:
+        tree[tags.XMP] = Entry(tags.BYTE, len(meta.xmp), meta.xmp)
+    if meta.iptc:
+        tree[tags.IPTC] = Entry(tags.UNDEFINED, len(meta.iptc), meta.iptc)
     return _with_directory(data, layout, tags.write_tree(tree, _end(data), layout.big))
 
 
-def bare(data: bytes) -> bytes:
-    """`data` with one directory, of only those tags that say how the samples lie."""
+def strip(data: bytes) -> bytes:
+    """The file with one directory that holds only the tags about how the samples lie."""
     layout, offset = tags.first_directory(data)
     entries, _ = tags.read_entries(data, layout, offset)
     starts = [entry.position for tag, entry in sorted(entries.items()) if tag in _FOR_PIXELS]
@@ -156,7 +156,7 @@ def bare(data: bytes) -> bytes:
 
 
 def _with_directory(data: bytes, layout: tags.Layout, directory: bytes) -> bytes:
-    """`data` with another first directory, at its end."""
+    """The file with another first directory, at its end."""
     form, at = ("Q", 8) if layout.big else ("L", 4)
     pointer = struct.pack(layout.order + form, _end(data))
     after = memoryview(data)[at + len(pointer) :]

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from restore.imaging.metadata import exif
 from restore.imaging.metadata.record import Metadata
 
-_MOST_CHUNKS = 10_000
+_MAX_CHUNKS = 10_000
 _FOR_PIXELS = (b"VP8X", b"ALPH", b"VP8 ", b"VP8L", b"ANIM", b"ANMF")
 _ALPHA, _FRAMES = 0x10, 0x02  # of VP8X's flags
 
 
 def read(data: bytes) -> Metadata:
-    """What the chunks say."""
+    """The metadata of the chunks."""
     found = dict(chunks(data))
     if not found.keys() & {b"VP8 ", b"VP8L", b"ANMF"}:
         raise ValueError("no picture in it")
@@ -30,11 +30,11 @@ def read(data: bytes) -> Metadata:
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and payload of each chunk of a RIFF file; what follows the file's own end is not looked at."""
+    """Kind and payload of each chunk of a RIFF file; bytes after the RIFF file are ignored."""
     at, end = 12, 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
-        raise ValueError(f"{end} bytes are announced and {len(data)} are there")
-    for _ in range(_MOST_CHUNKS):
+        raise ValueError(f"the header announces {end} bytes and the file has {len(data)}")
+    for _ in range(_MAX_CHUNKS):
         if at + 8 > end:
             return
         kind, size = struct.unpack_from("<4sL", data, at)
@@ -42,11 +42,11 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             raise ValueError(f"{kind!r} goes beyond the end")
         yield kind, data[at + 8 : at + 8 + size]
         at += 8 + size + size % 2
-    raise ValueError(f"more than {_MOST_CHUNKS} chunks")
+    raise ValueError(f"more than {_MAX_CHUNKS} chunks")
 
 
-def bare(data: bytes) -> bytes:
-    """`data` with only those chunks that pixels need; `data` itself where there are no others."""
+def strip(data: bytes) -> bytes:
+    """The file with only the chunks that its pixels need; the same object where it has no others."""
     found = list(chunks(data))
     if all(kind in (b"ALPH", b"VP8 ", b"VP8L") for kind, _ in found):
         return data
@@ -64,15 +64,15 @@ def _riff(chunked: Iterable[bytes]) -> bytes:
     return struct.pack("<4sL4s", b"RIFF", len(body) + 4, b"WEBP") + body
 
 
-def embed(data: bytes, around: Metadata, alpha: bool) -> bytes:
-    """`data` in the extended format, the metadata round its image chunks."""
-    exif = _with_dpi(around)
+def embed(data: bytes, meta: Metadata, alpha: bool) -> bytes:
+    """The file in the extended format, with the metadata before and after its image chunks."""
+    exif = _with_dpi(meta)
     image = [(kind, payload) for kind, payload in chunks(data) if kind in (b"ALPH", b"VP8 ", b"VP8L")]
     width, height = _size(dict(image))
-    flags = 0x20 * bool(around.icc) | _ALPHA * alpha | 0x08 * bool(exif) | 0x04 * bool(around.xmp)
+    flags = 0x20 * bool(meta.icc) | _ALPHA * alpha | 0x08 * bool(exif) | 0x04 * bool(meta.xmp)
     header = struct.pack("<L", flags) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-    before = [(b"VP8X", header), (b"ICCP", around.icc)]
-    after = [(b"EXIF", exif), (b"XMP ", around.xmp)]
+    before = [(b"VP8X", header), (b"ICCP", meta.icc)]
+    after = [(b"EXIF", exif), (b"XMP ", meta.xmp)]
     return _riff(_chunk(kind, payload) for kind, payload in [*before, *image, *after] if payload)
 
 
@@ -99,13 +99,13 @@ def _size(image: Mapping[bytes, bytes]) -> tuple[int, int]:
     return width & 0x3FFF, height & 0x3FFF
 
 
-def _with_dpi(around: Metadata) -> bytes | None:
+def _with_dpi(meta: Metadata) -> bytes | None:
     """EXIF that states the resolution: WebP has no other place for it."""
-    if around.dpi is None:
-        return around.exif
-    if around.exif is None:
-        return exif.write_exif(exif.dpi_entries(around.dpi))
-    place = exif.first_directory(around.exif)
-    if exif.dpi_of(exif.read_entries(around.exif, *place)[0]) == around.dpi:
-        return around.exif
-    return exif.write_exif({**exif.read_tree(around.exif, *place), **exif.dpi_entries(around.dpi)})
+    if meta.dpi is None:
+        return meta.exif
+    if meta.exif is None:
+        return exif.write_exif(exif.dpi_entries(meta.dpi))
+    place = exif.first_directory(meta.exif)
+    if exif.dpi_of(exif.read_entries(meta.exif, *place)[0]) == meta.dpi:
+        return meta.exif
+    return exif.write_exif({**exif.read_tree(meta.exif, *place), **exif.dpi_entries(meta.dpi)})

@@ -1,7 +1,7 @@
-"""What a restored picture says of its own making, merged into the XMP that its source brought along.
+"""States in a restored picture's XMP how it was made, and keeps the rest of its source's XMP.
 
-The source's packet is edited in its bytes: what is not replaced stays letter by letter, with its
-prefixes, comments and namespaces that nobody here knows.
+The source's packet is edited as bytes. All that is not replaced stays the same to the byte, with its
+prefixes, comments and unknown namespaces.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _NAMESPACES: Mapping[str, str] = {
     "silverprint": _OURS,
 }
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-_EXTENDED = "http://ns.adobe.com/xmp/note/ HasExtendedXMP"  # names segments of a JPEG that do not come along
-_LONGEST = 1000  # characters of a replaced value that are kept; the names of tools are shorter
+_EXTENDED = "http://ns.adobe.com/xmp/note/ HasExtendedXMP"  # names segments of a JPEG that are not copied
+_MAX_KEPT_CHARACTERS = 1000  # characters of a replaced value that are kept; the names of tools are shorter
 
 _NAME = rb"[^\s=/>]+"
 _ATTRIBUTE = re.compile(rb"\s+(" + _NAME + rb")\s*=\s*(\"[^\"]*\"|'[^']*')")
@@ -55,7 +55,7 @@ class Making:
         )
 
     def properties(self) -> dict[str, str]:
-        """XMP properties by their prefixed names. Nothing of the hour or the machine: bytes must repeat."""
+        """XMP properties by their prefixed names. No time or machine, so that bytes repeat."""
         return {
             "xmp:CreatorTool": self.software,
             "Iptc4xmpExt:DigitalSourceType": self.digital_source_type,
@@ -65,7 +65,7 @@ class Making:
 
 
 def packet(making: Making) -> bytes:
-    """An XMP packet that tells of the making and nothing else."""
+    """An XMP packet with the properties of the making and no others."""
     return (
         b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="' + _RDF.encode() + b'">'
@@ -75,9 +75,9 @@ def packet(making: Making) -> bytes:
 
 
 def merged(source: bytes, making: Making) -> bytes:
-    """The source's packet with the making added, in place of what it said under the same names.
+    """The source's packet with the making in place of its properties of the same names.
 
-    What was replaced of the source's own tool and kind of origin stays as `silverprint:Source...`.
+    The source's own tool and kind of origin are kept as `silverprint:Source...`.
 
     Raises:
         ValueError: the packet is not well-formed XMP in UTF-8, or it declares a document type, which XMP
@@ -107,8 +107,8 @@ class _Scan:
     Attributes:
         path: names of the open elements, `namespace local`.
         end: offset of `</rdf:RDF>`.
-        cuts: ranges of bytes that say what we are to say.
-        replaced: what they said, by local name.
+        cuts: ranges of bytes of the properties that are replaced.
+        replaced: their values, by local name.
     """
 
     data: bytes
@@ -156,7 +156,7 @@ class _Scan:
     def _keep(self, values: Mapping[str, str]) -> None:
         for name, value in values.items():
             local = name.rpartition(" ")[2]
-            self.replaced[local] = (self.replaced.get(local, "") + value)[:_LONGEST]
+            self.replaced[local] = (self.replaced.get(local, "") + value)[:_MAX_KEPT_CHARACTERS]
 
     def text(self, data: str) -> None:
         if self.path and self._at_ours():

@@ -12,7 +12,7 @@ from skimage import data
 from restore import identity
 from restore.engines.cost import window_tflop
 from restore.item import Item
-from restore.photo.estimate import SAMPLE, estimate, sample
+from restore.photo.estimate import SAMPLE_PHOTOS, estimate, sample
 from restore.photo.state import Job
 from restore.recipe import Recipe
 from restore.storage import AccessPolicy, OutStore
@@ -64,10 +64,12 @@ def test_a_sample_stands_for_all(job: Job, tmp_path: Path) -> None:
     assert found.tflop == pytest.approx(1000 * estimate([one], 1, job).tflop)
 
 
-@pytest.mark.parametrize("photos", [1, SAMPLE - 1, SAMPLE, SAMPLE + 1, 5 * SAMPLE - 1, 1_000_000])
+@pytest.mark.parametrize(
+    "photos", [1, *(SAMPLE_PHOTOS + step for step in (-1, 0, 1)), 5 * SAMPLE_PHOTOS - 1, 1_000_000]
+)
 def test_the_sample_is_small_and_spread(photos: int) -> None:
     chosen = sample(photos)
-    assert min(photos, SAMPLE // 2) <= len(chosen) <= SAMPLE
+    assert min(photos, SAMPLE_PHOTOS // 2) <= len(chosen) <= SAMPLE_PHOTOS
     assert chosen[0] == 0 and photos - chosen[-1] <= chosen.step
 
 

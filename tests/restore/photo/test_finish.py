@@ -123,7 +123,7 @@ def test_another_picture_under_our_name_is_never_replaced(inputs: Path, job: Job
 def test_a_large_source_is_fetched_again_and_must_be_the_same(
     inputs: Path, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare_step, "CARRY_LIMIT", 1000)
+    monkeypatch.setattr(prepare_step, "MAX_CARRIED_BYTES", 1000)
     path = Path(save(inputs / "a.png", data.astronaut()))
     item = Item("a", str(path), KEY, mask=save(inputs / "m.png", scratch((512, 512))))
     prepared = prepare(item, job)

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from restore.photo import memory_gate as room
-from restore.photo.memory_gate import SMALL, UNIT, MemoryGate
+from restore.photo.memory_gate import SMALL_BYTES, UNIT_BYTES, MemoryGate
 
 ROOT = Path(__file__).resolve().parents[3]
-TOTAL = 10 * UNIT
+TOTAL = 10 * UNIT_BYTES
 
 HOLDER = """
 import sys
@@ -72,49 +72,49 @@ def release(process: subprocess.Popen[str]) -> None:
 
 
 def test_as_many_hold_room_as_there_is_and_the_next_waits(start: Start) -> None:
-    first, second = start(5 * UNIT), start(5 * UNIT)
+    first, second = start(5 * UNIT_BYTES), start(5 * UNIT_BYTES)
     assert holds(first) and holds(second)
-    third = start(5 * UNIT)
+    third = start(5 * UNIT_BYTES)
     assert not holds(third, within=2)
     release(first)
     assert holds(third)
 
 
 def test_who_is_killed_gives_its_room_back(start: Start) -> None:
-    first = start(10 * UNIT)
+    first = start(10 * UNIT_BYTES)
     assert holds(first)
-    second = start(6 * UNIT)
+    second = start(6 * UNIT_BYTES)
     assert not holds(second, within=1)
     first.send_signal(signal.SIGKILL)
     assert holds(second)
 
 
 def test_a_photo_larger_than_the_room_takes_all_of_it(start: Start) -> None:
-    giant = start(1000 * UNIT)
+    giant = start(1000 * UNIT_BYTES)
     assert holds(giant)
-    assert not holds(start(5 * UNIT), within=2)
+    assert not holds(start(5 * UNIT_BYTES), within=2)
 
 
 def test_small_photos_never_wait(start: Start) -> None:
-    assert holds(start(1000 * UNIT))
-    assert holds(start(SMALL - 1))
+    assert holds(start(1000 * UNIT_BYTES))
+    assert holds(start(SMALL_BYTES - 1))
 
 
 def test_the_large_wait_no_longer_than_those_after_them(start: Start) -> None:
-    first = start(5 * UNIT)
+    first = start(5 * UNIT_BYTES)
     assert holds(first)
-    giant = start(10 * UNIT)
+    giant = start(10 * UNIT_BYTES)
     assert not holds(giant, within=2)
-    later = start(5 * UNIT)
+    later = start(5 * UNIT_BYTES)
     assert not holds(later, within=2), "there is room for it, and the giant would wait for ever"
     release(first)
     assert holds(giant)
 
 
 def test_waiting_is_not_counted_as_work(start: Start) -> None:
-    first = start(10 * UNIT)
+    first = start(10 * UNIT_BYTES)
     assert holds(first)
-    second = start(10 * UNIT, limit=2)
+    second = start(10 * UNIT_BYTES, limit=2)
     assert not holds(second, within=5)
     assert second.poll() is None
     release(first)
@@ -126,9 +126,9 @@ def test_room_is_given_back_after_a_fault(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, start: Start
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with pytest.raises(KeyError), MemoryGate(TOTAL).reserve(10 * UNIT):
+    with pytest.raises(KeyError), MemoryGate(TOTAL).reserve(10 * UNIT_BYTES):
         raise KeyError
-    assert holds(start(10 * UNIT))
+    assert holds(start(10 * UNIT_BYTES))
 
 
 def test_a_node_has_what_its_container_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from scipy.ndimage import distance_transform_edt
 from skimage import data
 
 from restore.repair.composite import changed_outside, feather, keep_tone, match_colour
-from restore.repair.mask import BLOCK, editable_area
+from restore.repair.mask import BLOCK_PX, editable_area
 
 MODES = {"L": (), "LA": (2,), "RGB": (3,), "RGBA": (4,), "CMYK": (4,)}
 DTYPES = (np.uint8, np.uint16)
@@ -66,8 +66,8 @@ def test_feather_takes_the_paint_inside_and_the_source_outside(photo, feather_px
 @pytest.mark.parametrize("feather_px", [0, 1, 4, 30])
 def test_the_weight_falls_as_a_smoothstep_of_the_distance(dtype, feather_px):
     white = int(np.iinfo(dtype).max)
-    damage = np.zeros((BLOCK + 80, BLOCK + 70), np.bool_)
-    damage[BLOCK - 3, 20:200] = damage[3, 3] = True
+    damage = np.zeros((BLOCK_PX + 80, BLOCK_PX + 70), np.bool_)
+    damage[BLOCK_PX - 3, 20:200] = damage[3, 3] = True
     black, paint = np.zeros(damage.shape, dtype), np.full(damage.shape, white, dtype)
     distance = distance_transform_edt(~damage)
     t = np.minimum(distance / (feather_px + 1), 1)

@@ -16,7 +16,16 @@ from skimage import data
 
 from restore.errors import ErrorCode, ItemError
 from restore.imaging.picture import Picture
-from restore.repair.mask import BLOCK, DISC, blocks, coverage, damage_from, dilate, editable_area, thickness
+from restore.repair.mask import (
+    BLOCK_PX,
+    MAX_DISC_PX,
+    blocks,
+    coverage,
+    damage_from,
+    dilate,
+    editable_area,
+    thickness,
+)
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 DAMAGES = hnp.arrays(np.bool_, st.tuples(st.integers(1, 40), st.integers(1, 40)))
@@ -177,17 +186,17 @@ def test_thickness_of_nothing_and_of_everything():
 
 
 @settings(deadline=None, max_examples=60)
-@given(DAMAGES, st.integers(0, 2 * DISC))
+@given(DAMAGES, st.integers(0, 2 * MAX_DISC_PX))
 def test_the_zone_is_all_within_the_feather_by_both_ways_of_finding_it(damage, feather):
     near = editable_area(frozen(damage), feather)
     assert near.dtype == np.bool_
     assert np.array_equal(near, distance_transform_edt(~damage) <= feather if damage.any() else damage)
 
 
-@pytest.mark.parametrize("feather", [0, 4, DISC, DISC + 1, 64])
+@pytest.mark.parametrize("feather", [0, 4, MAX_DISC_PX, MAX_DISC_PX + 1, 64])
 def test_the_zone_knows_no_block_edges(feather):
-    damage = np.zeros((2 * BLOCK + 90, 2 * BLOCK + 33), np.bool_)
-    for y, x in ((0, 0), (BLOCK, BLOCK), (BLOCK - 1, 3), (-1, -1), (400, 120)):
+    damage = np.zeros((2 * BLOCK_PX + 90, 2 * BLOCK_PX + 33), np.bool_)
+    for y, x in ((0, 0), (BLOCK_PX, BLOCK_PX), (BLOCK_PX - 1, 3), (-1, -1), (400, 120)):
         damage[y, x] = True
     assert np.array_equal(editable_area(damage, feather), distance_transform_edt(~damage) <= feather)
 

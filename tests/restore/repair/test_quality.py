@@ -15,7 +15,7 @@ from skimage.metrics import structural_similarity
 
 from restore.imaging.picture import Picture
 from restore.repair.composite import feather
-from restore.repair.mask import BLOCK
+from restore.repair.mask import BLOCK_PX
 from restore.repair.quality import MAX_PSNR, colour_step, grain, psnr, seam, ssim
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -99,13 +99,13 @@ def whole_frame_seam(pixels: np.ndarray, damage: np.ndarray) -> float:
 
 
 @settings(deadline=None, max_examples=10)
-@given(st.integers(0, 1000), st.sampled_from([(40, 700), (BLOCK, BLOCK + 1), (300, 530)]))
+@given(st.integers(0, 1000), st.sampled_from([(40, 700), (BLOCK_PX, BLOCK_PX + 1), (300, 530)]))
 def test_figures_know_no_block_edges(seed, shape):
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, 256, shape, np.uint8)
     other = rng.integers(0, 256, shape, np.uint8)
     damage = cv2.dilate((rng.random(shape) < 0.0005).astype(np.uint8), np.ones((7, 7))) > 0
-    damage[BLOCK - 60 if shape[0] > BLOCK else 5, BLOCK - 1 : BLOCK + 1] = True
+    damage[BLOCK_PX - 60 if shape[0] > BLOCK_PX else 5, BLOCK_PX - 1 : BLOCK_PX + 1] = True
     assert seam(picture(truth), damage) == pytest.approx(whole_frame_seam(truth, damage))
     error = np.square(truth / 255 - other / 255)[damage].mean()
     assert psnr(picture(truth), picture(other), damage) == pytest.approx(-10 * math.log10(error))

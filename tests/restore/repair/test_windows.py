@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from skimage import data
 
 from restore.repair.windows import (
-    AREA_BOUND,
-    RIM,
+    MAX_AREA_RATIO,
+    RIM_PX,
     Window,
     blend_windows,
     crop_mask_to_window,
@@ -112,10 +112,10 @@ def within(mask, reach):
 
 def bound(mask, context, reach, sizes):
     """Sum over the damage's components of what a window for each alone would cost, at most."""
-    margin = max(context, reach + RIM)
+    margin = max(context, reach + RIM_PX)
     least = 0 if sizes is None else min(w * h for w, h in sizes)
     boxes = cv2.connectedComponentsWithStats(mask.astype(np.uint8))[2][1:, 2:4].astype(int)
-    return AREA_BOUND * sum(max((w + 2 * margin) * (h + 2 * margin), least) for w, h in boxes)
+    return MAX_AREA_RATIO * sum(max((w + 2 * margin) * (h + 2 * margin), least) for w, h in boxes)
 
 
 @settings(max_examples=150, deadline=None)

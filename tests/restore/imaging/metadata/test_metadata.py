@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from restore.imaging.codec import decode, encode
-from restore.imaging.metadata import bare
+from restore.imaging.metadata import strip
 from tests.support.pictures import UPRIGHT_XMP, by_pillow, full, same, srgb
 
 FORMATS = ("source", "png", "tiff", "jpeg", "webp")
@@ -56,7 +56,7 @@ def test_all_metadata_survives(form: str, output_format: str) -> None:
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_the_codec_library_is_shown_no_metadata(form: str) -> None:
-    shown = bare(full(form), {"JPEG": "jpeg", "PNG": "png", "TIFF": "tiff", "WEBP": "webp"}[form])
+    shown = strip(full(form), {"JPEG": "jpeg", "PNG": "png", "TIFF": "tiff", "WEBP": "webp"}[form])
     image = pyvips.Image.new_from_buffer(shown, "")
     assert not [name for name in image.get_fields() if "exif" in name or "icc" in name or "xmp" in name]
     assert same(image.numpy(), by_pillow(full(form)))
