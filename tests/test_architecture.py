@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from restore.methods import METHODS
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("jobs", "restore", "manifests", "cluster")
 
@@ -88,11 +90,25 @@ def test_nothing_from_outside_is_run() -> None:
 
 def test_one_photo_needs_neither_ray_nor_torch() -> None:
     code = (
-        "import restore.photo.prepare, restore.photo.paint, restore.photo.finish, sys; "
+        "import importlib, pkgutil, sys; from restore import photo; "
+        "names = [module.name for module in pkgutil.iter_modules(photo.__path__)]; "
+        "[importlib.import_module(f'restore.photo.{name}') for name in names]; "
+        "assert len(names) > 5; "
         "sys.exit(any(m in sys.modules for m in ('ray', 'torch', 'diffusers')))"
     )
     python = ROOT / ".venv/bin/python"
     subprocess.run([python if python.exists() else "python3", "-c", code], check=True, cwd=ROOT)
+
+
+def test_imaging_and_repair_name_no_method() -> None:
+    """A new restoration method changes neither: what they need of one is given to them."""
+    for package in ("imaging", "repair"):
+        for path in sorted((ROOT / "restore" / package).rglob("*.py")):
+            words = {
+                node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)
+            }
+            assert not words & set(METHODS), path
+            assert not any(name.startswith("restore.methods") for name in imports(path)), path
 
 
 def test_top_level_is_the_prescribed_one() -> None:

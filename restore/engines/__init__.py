@@ -12,10 +12,8 @@ from dataclasses import dataclass, field, fields
 from importlib import import_module
 from typing import Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from restore.errors import EngineError, ItemError
+from restore.imaging.pixels import Mask, Pixels
 from restore.methods import METHODS, Method, Role, Size
 from restore.recipe import Compile, Dtype, Offload, Recipe
 
@@ -55,8 +53,8 @@ class Task:
     """
 
     method: Method
-    window: npt.NDArray[np.generic]
-    mask: npt.NDArray[np.bool_]
+    window: Pixels
+    mask: Mask
     sampler: Sampler
     seed: int
     filled: bool = False
@@ -72,7 +70,7 @@ class Painted:
         device: the accelerator's own name; None where the processor painted.
     """
 
-    window: npt.NDArray[np.generic]
+    window: Pixels
     steps: tuple[str, ...] = ()
     scheduler: str | None = None
     device: str | None = None

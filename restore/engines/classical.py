@@ -12,6 +12,7 @@ import numpy.typing as npt
 from restore.engines import EngineConfig, Painted, Task
 from restore.errors import ErrorCode, ItemError
 from restore.imaging.opencv import cv2
+from restore.imaging.pixels import Mask
 from restore.methods import Method, Size
 from restore.repair.mask import thickness
 
@@ -65,11 +66,11 @@ def _paint(task: Task) -> Painted | ItemError:
     return Painted(np.ascontiguousarray(_inpaint(framed, mask, radius, flags)[1:, 1:]))
 
 
-def _near_edge(mask: npt.NDArray[np.bool_]) -> bool:
+def _near_edge(mask: Mask) -> bool:
     return any(bool(rows[:2].any() or rows[-2:].any()) for rows in (mask, mask.T))
 
 
-def _covered(window: Plane, mask: npt.NDArray[np.bool_]) -> Plane:
+def _covered(window: Plane, mask: Mask) -> Plane:
     """The window with each damaged pixel of the colour of the nearest known one."""
     damage = mask.view(np.uint8)
     _, labels = cv2.distanceTransformWithLabels(damage, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)

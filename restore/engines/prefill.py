@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.imaging.opencv import cv2
+from restore.imaging.pixels import Mask, Pixels
 
 RADIUS = 3  # px
 
 
-def prefill(window: npt.NDArray[np.generic], mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+def prefill(window: Pixels, mask: Mask) -> npt.NDArray[np.uint8]:
     """The window with its damage filled from around it (Telea 2004), `(H, W, 3)` sRGB uint8, new.
 
     At strength below 1 the model starts from what lies under the mask, and a white scratch would leak.

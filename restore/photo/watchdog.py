@@ -1,4 +1,4 @@
-"""The time that a photo may take: a timer that ends the process, whatever it hangs in."""
+"""Limits the time of a photo by a timer that ends the process, also inside a hung C library."""
 
 from __future__ import annotations
 

@@ -43,17 +43,19 @@ def changed_pixels(
     return changed if alike else None
 
 
-def require_same(output: str, existing: bytes, ours: bytes, max_megapixels: float) -> None:
+def require_same(output: str, existing: bytes, made: bytes, max_megapixels: float) -> None:
     """Check that an existing object under the output's name holds the same picture.
 
     Raises:
         ItemError: `verify_failed`, when it does not.
     """
-    theirs, mine = (codec.strips(one, max_megapixels=max_megapixels) for one in (existing, ours))
+    found, expected = (codec.strips(data, max_megapixels=max_megapixels) for data in (existing, made))
     nothing = (slice(0), np.empty(0))
     try:
-        pairs = zip_longest(theirs, mine, fillvalue=nothing)
-        same = all(np.array_equal(one[1], other[1]) for one, other in pairs)
+        pairs = zip_longest(found, expected, fillvalue=nothing)
+        same = all(
+            np.array_equal(found_strip, expected_strip) for (_, found_strip), (_, expected_strip) in pairs
+        )
     except ItemError as error:
         raise ItemError(ErrorCode.VERIFY_FAILED, f"{output} exists and is damaged: {error.message}") from None
     if not same:

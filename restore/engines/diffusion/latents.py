@@ -13,9 +13,9 @@ from torch import Tensor
 
 from restore.engines import Task
 from restore.engines.prefill import prefill
+from restore.imaging.pixels import Mask
 
 Window = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
 
 CELL = 8
 """Pixels that one latent stands for, each way."""
