@@ -24,11 +24,11 @@ import sys, types
 import restore.methods as methods
 source = open(methods.__file__).read().replace(
     '"ns": MethodRow(engine=_CLASSICAL),',
-    '"ns": MethodRow(engine=_CLASSICAL), "mean": MethodRow(engine=Engine("mean", 7, "mean_engine:build")),',
+    '"ns": MethodRow(engine=_CLASSICAL), "toy": MethodRow(engine=Engine("toy", 7, "toy_engine:build")),',
 )
-assert "mean_engine" in source
+assert "toy_engine" in source
 exec(compile(source, methods.__file__, "exec"), methods.__dict__)
-sys.modules["mean_engine"] = types.SimpleNamespace(build=lambda config: "the mean engine")
+sys.modules["toy_engine"] = types.SimpleNamespace(build=lambda config: "the toy engine")
 """
 
 
@@ -47,27 +47,27 @@ def test_an_unknown_method_is_no_engine() -> None:
 
 
 def test_a_new_row_is_built_by_its_own_builder() -> None:
-    code = "from restore.engines import build; print(build(['mean'])['mean'])"
-    assert with_new_row(code) == "the mean engine"
+    code = "from restore.engines import build; print(build(['toy'])['toy'])"
+    assert with_new_row(code) == "the toy engine"
 
 
 def test_a_new_row_is_accepted_by_the_recipe_and_hashed_by_its_own_version() -> None:
     code = (
         "from restore.recipe import Recipe; from restore import identity; "
-        "print(Recipe(engine='mean').engine, identity.engine_hash('mean'), identity.engine_hash('ns'))"
+        "print(Recipe(engine='toy').engine, identity.engine_hash('toy'), identity.engine_hash('ns'))"
     )
-    expected = identity.sha256_text('["mean",7]'), identity.engine_hash("ns")
-    assert with_new_row(code) == f"mean {expected[0]} {expected[1]}"
+    expected = identity.sha256_text('["toy",7]'), identity.engine_hash("ns")
+    assert with_new_row(code) == f"toy {expected[0]} {expected[1]}"
 
 
 def test_a_new_row_is_selected_with_its_own_hash() -> None:
     code = (
         "from restore.engines import EngineConfig; from restore.engines.selection import select_engines; "
         "from restore.recipe import Recipe; "
-        "found = select_engines({'mean'}, 'ns', Recipe(engine='mean'), EngineConfig()); "
-        "print(found.methods, found.hashes['mean'])"
+        "found = select_engines({'toy'}, 'ns', Recipe(engine='toy'), EngineConfig()); "
+        "print(found.methods, found.hashes['toy'])"
     )
-    assert with_new_row(code) == "('mean',) " + identity.sha256_text('["mean",7]')
+    assert with_new_row(code) == "('toy',) " + identity.sha256_text('["toy",7]')
 
 
 @pytest.mark.parametrize("method", METHODS)
