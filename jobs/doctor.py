@@ -109,13 +109,16 @@ def _classical() -> Iterator[Finding]:
 
 
 def _image_formats() -> Iterator[Finding]:
-    from restore.imaging.codec import FORMATS, unreadable_formats
+    from restore.formats import FORMATS
+    from restore.imaging.codec import unreadable_formats
 
     if lacking := unreadable_formats():
         way_out = "install pyvips-binary, which holds all of them"
         yield Finding("images", BROKEN, f"libvips cannot read {', '.join(lacking)}", way_out)
     else:
-        text = f"pyvips {version('pyvips')} reads and writes {', '.join(FORMATS.values())}"
+        text = (
+            f"pyvips {version('pyvips')} reads and writes {', '.join(row.label for row in FORMATS.values())}"
+        )
         yield Finding("images", OK, text)
 
 

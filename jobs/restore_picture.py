@@ -17,6 +17,7 @@ from restore import engines, identity
 from restore.engines import EngineConfig
 from restore.engines.selection import select_engines
 from restore.errors import UsageError
+from restore.formats import EXTENSIONS
 from restore.item import Item
 from restore.outcome import Outcome
 from restore.photo.finish import compose, upload
@@ -25,9 +26,6 @@ from restore.photo.prepare import filled, prepare
 from restore.photo.state import Job, PaintedPhoto, Prepared
 from restore.recipe import Recipe, read_recipe
 from restore.storage import AccessPolicy, OutStore
-
-FORMATS = {"png": "png", "tif": "tiff", "tiff": "tiff", "jpg": "jpeg", "jpeg": "jpeg", "webp": "webp"}
-"""The recipe's `output_format` for a file name's extension."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ def restore_picture(picture: Picture, settings: RunSettings) -> int:
         if done.status == "failed":
             print(f"{picture.photo}: failed with {done.error_code}: {done.error_message}")
             return SOME_FAILED
-        if done.status == "copied" and FORMATS.get(_extension(picture.photo)) != recipe.output_format:
+        if done.status == "copied" and EXTENSIONS.get(_extension(picture.photo)) != recipe.output_format:
             raise UsageError(f"{picture.photo}: no pixel is damaged, so there is nothing to restore")
         data = Path(folder, done.output or "").read_bytes()
     return _write(picture, data, done)
@@ -67,9 +65,9 @@ def restore_picture(picture: Picture, settings: RunSettings) -> int:
 def _recipe(picture: Picture, settings: RunSettings) -> Recipe:
     """The recipe, its output format that of the output's name."""
     recipe = read_recipe(settings.recipe, settings.set)
-    wanted = FORMATS.get(_extension(picture.out))
+    wanted = EXTENSIONS.get(_extension(picture.out))
     if wanted is None:
-        raise UsageError(f"{picture.out}: the name must end in .{', .'.join(FORMATS)}")
+        raise UsageError(f"{picture.out}: the name must end in .{', .'.join(EXTENSIONS)}")
     return recipe.model_copy(update={"output_format": wanted})
 
 

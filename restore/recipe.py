@@ -26,11 +26,11 @@ from pydantic import (
 )
 
 from restore.errors import ErrorCode, ItemError, UsageError
+from restore.formats import FORMATS
 from restore.methods import CHECKPOINTS, METHODS, Role
 
 Scheduler = Literal["checkpoint", "euler", "dpmpp_2m_karras", "ddim", "unipc"]
 Polarity = Literal["white_is_damage", "black_is_damage"]
-OutputFormat = Literal["source", "png", "tiff", "jpeg", "webp"]
 Mode = Literal["inpaint", "outpaint"]
 Dtype = Literal["float16", "bfloat16", "float32"]
 Offload = Literal["none", "model"]
@@ -38,8 +38,10 @@ Compile = Literal["none", "regional", "full"]
 Kind = Literal["str", "int", "float", "bool"]
 if TYPE_CHECKING:
     EngineName: TypeAlias = str
+    OutputFormat: TypeAlias = str
 else:
     EngineName = Literal[("auto", *METHODS)]
+    OutputFormat = Literal[("source", *FORMATS)]
 
 MAX_MARGIN = 8192
 """The most that `expand` adds on one side, px."""

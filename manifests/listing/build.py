@@ -22,14 +22,12 @@ from manifests.listing.sidecar import load_sidecar
 from manifests.query import sql
 from manifests.reading.rules import ITEM_ID_FAULT
 from restore.errors import ItemError, StorageConfigError, UsageError
+from restore.formats import EXTENSIONS
 from restore.storage import Entry, OutStore, is_local, photographs
 from restore.storage.access import forbidden_reason
 from restore.storage.base import HTTP
 from restore.storage.retry import cannot_serve
 from restore.storage.uris import Location, redact, resolve
-
-EXTENSIONS = ("jpg", "jpeg", "png", "tif", "tiff", "webp")
-"""What the names of photos and masks end in, in any case."""
 
 OUTPUT_FOLDERS = ("images", "metadata", "runs", "plans", "reports", "lease")
 OUTPUT_PART = r"^(|.*/)metadata/run=[^/]+/(?:part|compact)-[^/]*\.parquet$"

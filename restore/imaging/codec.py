@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,20 +17,20 @@ import numpy as np
 from PIL import ImageCms
 
 from restore.errors import ErrorCode, ItemError
+from restore.formats import FORMATS, Format
 from restore.imaging import color, metadata
 from restore.imaging.metadata import exif, sniff
-from restore.imaging.metadata.record import Format, Metadata
+from restore.imaging.metadata.record import Metadata
 from restore.imaging.picture import Encoded, Header, Picture
 from restore.imaging.pixels import Mode, Pixels, on_white, to_8_bit, to_rgb, upright, without_repeats
 from restore.imaging.vips import dtype_of, first_line, image_of, pyvips, samples_of
 from restore.recipe import OutputFormat
 
-FORMATS: Mapping[Format, str] = {"jpeg": "JPEG", "png": "PNG", "tiff": "TIFF", "webp": "WebP"}
-"""Formats that are read and written, with their own names."""
-EXTENSIONS: Mapping[Format, str] = {"jpeg": "jpg", "png": "png", "tiff": "tif", "webp": "webp"}
-"""The ending of a file's name, without the dot, by its format."""
-_ACCEPTED = "accepted are JPEG, PNG, TIFF and WebP of one picture, gray, RGB or CMYK, 8 or 16 bits"
-_LONGEST_SIDE: Mapping[Format, int] = {"jpeg": 65535, "webp": 16383, "png": 2**31 - 1, "tiff": 2**31 - 1}
+_LABELS = [row.label for row in FORMATS.values()]
+_ACCEPTED = (
+    f"accepted are {', '.join(_LABELS[:-1])} and {_LABELS[-1]} of one picture, "
+    "gray, RGB or CMYK, 8 or 16 bits"
+)
 _ALPHA: tuple[Mode, ...] = ("LA", "RGBA")
 _SMALL_PROFILE_BYTES = 4096  # bytes; the usual matrix profiles have 500 to 3200
 # LZW and deflate may grow noise by half; beyond this the offsets of classic TIFF could run over.
@@ -216,14 +216,16 @@ def encode(
         ItemError: unsupported_format, when the picture is larger than the format can hold.
     """
     form = _target(picture, output_format)
-    if max(picture.width, picture.height) > _LONGEST_SIDE[form]:
+    row = FORMATS[form]
+    if max(picture.width, picture.height) > row.longest_side:
         raise ItemError(
             ErrorCode.UNSUPPORTED_FORMAT,
-            f"{picture.width} x {picture.height} is more than the {_LONGEST_SIDE[form]} pixels a side that "
+            f"{picture.width} x {picture.height} is more than the {row.longest_side} pixels a side that "
             f"{form.upper()} can hold; use output_format=png or tiff",
         )
     fitted, changed = _fit(picture, form)
-    lossless = form in ("png", "tiff") or (form == "webp" and (quality == 100 or output_format == "source"))
+    by_choice = row.lossless == "optional" and (quality == 100 or output_format == "source")
+    lossless = row.lossless == "always" or by_choice
     data = _save(fitted, form, quality, lossless)
     meta = _metadata_of(fitted)
     odd = ("icc",) if form == "png" and fitted.icc and not _has_own_profile(fitted) else ()
@@ -234,7 +236,7 @@ def encode(
     if "xmp" in homeless and least_xmp:
         data, _ = metadata.embed(plain, form, replace(meta, xmp=least_xmp), alpha)
     dropped = tuple(dict.fromkeys((*picture.dropped, *changed, *odd, *homeless)))
-    return Encoded(data, EXTENSIONS[form], "exact" if lossless and not changed else "lossy", dropped)
+    return Encoded(data, row.extensions[0], "exact" if lossless and not changed else "lossy", dropped)
 
 
 def _target(picture: Picture, output_format: OutputFormat) -> Format:
@@ -248,17 +250,18 @@ def _target(picture: Picture, output_format: OutputFormat) -> Format:
 def _fit(picture: Picture, form: Format) -> tuple[Picture, tuple[str, ...]]:
     """The picture in the nearest depth and mode that `form` can hold, and the names of what is lost."""
     steps: list[str] = []
-    if picture.mode == "CMYK" and form in ("png", "webp"):
+    row = FORMATS[form]
+    if picture.mode == "CMYK" and not row.cmyk:
         picture = _to_srgb(picture)
         steps.append("cmyk")
-    if picture.bit_depth == 16 and form in ("jpeg", "webp"):
+    if picture.bit_depth == 16 and not row.deep:
         picture = replace(picture, pixels=to_8_bit(picture.pixels))
         steps.append("16-bit")
-    if picture.mode in _ALPHA and form == "jpeg":
+    if picture.mode in _ALPHA and not row.alpha:
         mode: Mode = "L" if picture.mode == "LA" else "RGB"
         picture = replace(picture, pixels=on_white(picture.pixels), mode=mode)
         steps.append("alpha")
-    if picture.mode in ("L", "LA") and form == "webp":
+    if picture.mode in ("L", "LA") and not row.gray:
         mode = "RGB" if picture.mode == "L" else "RGBA"
         picture = replace(picture, pixels=to_rgb(picture.pixels), mode=mode)
         steps.append("gray")
@@ -326,9 +329,12 @@ def _save(picture: Picture, form: Format, quality: int, lossless: bool) -> bytes
 
 
 def unreadable_formats() -> list[str]:
-    """Names of the formats whose loader this build of libvips lacks; none in pyvips-binary."""
-    loaders = {name: f"VipsForeignLoad{name.capitalize()}Buffer" for name in FORMATS}
-    return [FORMATS[name] for name, loader in loaders.items() if not pyvips.type_from_name(loader)]
+    """Labels of the formats whose loader this build of libvips lacks; none in pyvips-binary."""
+    return [
+        row.label
+        for row in FORMATS.values()
+        if not pyvips.type_from_name(f"VipsForeignLoad{row.loader}Buffer")
+    ]
 
 
 def _metadata_of(picture: Picture) -> Metadata:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from restore.imaging.metadata.record import Format
+from restore.formats import Format
 from restore.imaging.pixels import Mode, Pixels
 
 _CHANNELS: Mapping[Mode, int] = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}

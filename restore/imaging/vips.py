@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyvips
 
+from restore.formats import FORMATS
 from restore.imaging.pixels import Mode, Pixels
 
 __all__ = ["dtype_of", "first_line", "image_of", "pyvips", "samples_of"]
@@ -17,10 +18,10 @@ __all__ = ["dtype_of", "first_line", "image_of", "pyvips", "samples_of"]
 # One thread a process and no cache of operations: a cluster runs one process per core.
 pyvips.cache_set_max(0)
 pyvips.concurrency_set(1)
-# No loader but these four can run, whatever bytes come and whichever module asks.
+# No loader but those of the accepted formats can run, whatever bytes come and whichever module asks.
 pyvips.operation_block_set("VipsForeignLoad", True)
-for _name in ("Jpeg", "Png", "Tiff", "Webp"):
-    pyvips.operation_block_set(f"VipsForeignLoad{_name}Buffer", False)
+for _row in FORMATS.values():
+    pyvips.operation_block_set(f"VipsForeignLoad{_row.loader}Buffer", False)
 
 
 def image_of(pixels: Pixels, mode: Mode) -> Any:

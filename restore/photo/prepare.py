@@ -12,6 +12,7 @@ from restore import identity
 from restore.engines import Sampler, Task
 from restore.engines.prefill import prefill
 from restore.errors import ErrorCode, ItemError
+from restore.formats import FORMATS
 from restore.imaging import codec
 from restore.imaging.picture import Picture
 from restore.imaging.pixels import Mask
@@ -240,7 +241,7 @@ def _tasks(cuts: Sequence[EngineWindow], item: Item, recipe: Recipe) -> Iterator
 def _copy(data: bytes, picture: Picture, draft: Outcome, job: Job) -> Outcome:
     """The row of a photo with nothing to repair; its own bytes become the output."""
     began = time.perf_counter()
-    output = identity.output_name(draft.item_id, draft.work_key, codec.EXTENSIONS[picture.format])
+    output = identity.output_name(draft.item_id, draft.work_key, FORMATS[picture.format].extensions[0])
     created = job.store.create(output, data)
     if created.existing is not None:
         raise ItemError(ErrorCode.VERIFY_FAILED, f"{output} exists and is not a copy of {draft.image}")

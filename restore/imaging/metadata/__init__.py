@@ -8,10 +8,27 @@ A single broken item is dropped and named.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
+from importlib import import_module
+from typing import Protocol
 
-from restore.imaging.metadata import exif, jpeg, png, tiff, webp
-from restore.imaging.metadata.record import Format, Metadata
+from restore.formats import FORMATS, Format
+from restore.imaging.metadata import exif
+from restore.imaging.metadata.record import Metadata
+
+
+class _Parser(Protocol):
+    """The module of one format, named like it."""
+
+    def read(self, data: bytes) -> Metadata: ...
+
+    def strip(self, data: bytes) -> bytes: ...
+
+    def embed(self, data: bytes, meta: Metadata, alpha: bool) -> tuple[bytes, tuple[str, ...]]: ...
+
+
+_PARSERS: Mapping[Format, _Parser] = {name: import_module(f"{__name__}.{name}") for name in FORMATS}
 
 
 def read(data: bytes, form: Format) -> Metadata:
@@ -20,10 +37,10 @@ def read(data: bytes, form: Format) -> Metadata:
     Raises:
         ValueError: the file's structure cannot be followed.
     """
-    if form == "tiff":
-        return _settle_dpi(_settle_xmp(tiff.read(data)))
-    readers = {"png": png.read, "jpeg": jpeg.read, "webp": webp.read}
-    return _settle_dpi(_settle_xmp(_settle_exif(readers[form](data))))
+    meta = _PARSERS[form].read(data)
+    if form != "tiff":  # whose EXIF is made upright where it is gathered from the file's own tags
+        meta = _settle_exif(meta)
+    return _settle_dpi(_settle_xmp(meta))
 
 
 def strip(data: bytes, form: Format) -> bytes:
@@ -32,8 +49,7 @@ def strip(data: bytes, form: Format) -> bytes:
     Raises:
         ValueError: the file's structure cannot be followed.
     """
-    strippers = {"png": png.strip, "jpeg": jpeg.strip, "webp": webp.strip, "tiff": tiff.strip}
-    return strippers[form](data)
+    return _PARSERS[form].strip(data)
 
 
 def _settle_exif(meta: Metadata) -> Metadata:
@@ -70,8 +86,4 @@ def embed(data: bytes, form: Format, meta: Metadata, alpha: bool) -> tuple[bytes
     Returns:
         The file, and the names of metadata that the format cannot hold.
     """
-    if form == "jpeg":
-        return jpeg.embed(data, meta)
-    if form == "webp":
-        return webp.embed(data, meta, alpha), ("iptc",) if meta.iptc else ()
-    return (png.embed if form == "png" else tiff.embed)(data, meta), ()
+    return _PARSERS[form].embed(data, meta, alpha)

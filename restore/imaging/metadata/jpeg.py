@@ -118,7 +118,7 @@ def _jfif_dpi(payload: bytes) -> tuple[float, float] | None:
     return (x * scale, y * scale) if scale and x and y else None
 
 
-def embed(data: bytes, meta: Metadata) -> tuple[bytes, tuple[str, ...]]:
+def embed(data: bytes, meta: Metadata, alpha: bool) -> tuple[bytes, tuple[str, ...]]:
     """The file with the metadata before its first segment, and the names of what is too large for one."""
     dropped = []
     x, y = (round(value) for value in meta.dpi or (1, 1))

@@ -132,7 +132,7 @@ def _text(kind: bytes, payload: bytes) -> bytes:
     return _inflate(rest[1:]) if kind == b"zTXt" else rest
 
 
-def embed(data: bytes, meta: Metadata) -> bytes:
+def embed(data: bytes, meta: Metadata, alpha: bool) -> tuple[bytes, tuple[str, ...]]:
     """`data` with the metadata in place of what libvips wrote between IHDR and the image data.
 
     That is a resolution of 25.4 dpi where none was given.
@@ -150,7 +150,7 @@ def embed(data: bytes, meta: Metadata) -> bytes:
         chunks.append(_chunk(b"iTXt", _XMP_KEYWORD + bytes(5) + meta.xmp))
     if meta.iptc:
         chunks.append(_chunk(b"zTXt", _IPTC_KEYWORD + b"\0\0" + zlib.compress(iptc.as_text(meta.iptc))))
-    return b"".join([data[:header], *chunks, memoryview(data)[image:]])
+    return b"".join([data[:header], *chunks, memoryview(data)[image:]]), ()
 
 
 def _chunk(kind: bytes, payload: bytes) -> bytes:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-Format = Literal["jpeg", "png", "tiff", "webp"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from restore.imaging.metadata.record import Format
+from restore.formats import FORMATS, Format
 
 _REFUSED: Mapping[bytes, str] = {
     b"GIF8": "a GIF",
@@ -26,13 +26,7 @@ _REFUSED: Mapping[bytes, str] = {
 
 def accepted_format(data: bytes) -> Format | None:
     """The accepted format that `data` claims to be, or None."""
-    if data[:3] == b"\xff\xd8\xff":
-        return "jpeg"
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return "png"
-    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return "tiff"
-    return "webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
+    return next((name for name, row in FORMATS.items() if row.claims(data)), None)
 
 
 def refused_format(data: bytes) -> str | None:

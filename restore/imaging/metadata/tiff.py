@@ -122,7 +122,7 @@ def _strange_samples(entries: Mapping[int, Entry]) -> str | None:
     return None
 
 
-def embed(data: bytes, meta: Metadata) -> bytes:
+def embed(data: bytes, meta: Metadata, alpha: bool) -> tuple[bytes, tuple[str, ...]]:
     """The file with a new first directory at its end: the tags of libvips and the metadata."""
     layout, offset = tags.first_directory(data)
     own = dict(tags.read_entries(data, layout, offset)[0])
@@ -141,7 +141,7 @@ def embed(data: bytes, meta: Metadata) -> bytes:
         tree[tags.XMP] = Entry(tags.BYTE, len(meta.xmp), meta.xmp)
     if meta.iptc:
         tree[tags.IPTC] = Entry(tags.UNDEFINED, len(meta.iptc), meta.iptc)
-    return _with_directory(data, layout, tags.write_tree(tree, _end(data), layout.big))
+    return _with_directory(data, layout, tags.write_tree(tree, _end(data), layout.big)), ()
 
 
 def strip(data: bytes) -> bytes:

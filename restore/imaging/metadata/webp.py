@@ -64,8 +64,8 @@ def _riff(chunked: Iterable[bytes]) -> bytes:
     return struct.pack("<4sL4s", b"RIFF", len(body) + 4, b"WEBP") + body
 
 
-def embed(data: bytes, meta: Metadata, alpha: bool) -> bytes:
-    """The file in the extended format, with the metadata before and after its image chunks."""
+def embed(data: bytes, meta: Metadata, alpha: bool) -> tuple[bytes, tuple[str, ...]]:
+    """The file in the extended format, its metadata before and after the image chunks; it holds no IPTC."""
     exif = _with_dpi(meta)
     image = [(kind, payload) for kind, payload in chunks(data) if kind in (b"ALPH", b"VP8 ", b"VP8L")]
     width, height = _size(dict(image))
@@ -73,7 +73,8 @@ def embed(data: bytes, meta: Metadata, alpha: bool) -> bytes:
     header = struct.pack("<L", flags) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     before = [(b"VP8X", header), (b"ICCP", meta.icc)]
     after = [(b"EXIF", exif), (b"XMP ", meta.xmp)]
-    return _riff(_chunk(kind, payload) for kind, payload in [*before, *image, *after] if payload)
+    file = _riff(_chunk(kind, payload) for kind, payload in [*before, *image, *after] if payload)
+    return file, ("iptc",) if meta.iptc else ()
 
 
 def _chunk(kind: bytes, payload: bytes) -> bytes:

@@ -1,0 +1,93 @@
+"""The file formats: one row each, and nothing else of this package imported.
+
+A new format is a row here, a file of its metadata below `restore.imaging.metadata`, a saver in
+`restore.imaging.codec`, and its kinds in the tests' corpus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+Format: TypeAlias = str
+"""A name of `FORMATS`; also the module of its metadata."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormatRow:
+    """One format.
+
+    Attributes:
+        label: as people write it.
+        extensions: of files' names, without the dot; the first is the one that is written.
+        signatures: alternatives; each is bytes by their offset, all of which a file of this format holds.
+        loader: libvips' class is `VipsForeignLoad<loader>Buffer`.
+        longest_side: the most pixels that a side can have.
+        lossless: whether its compression keeps every sample.
+        gray, alpha, cmyk, deep: whether it holds one channel, alpha, CMYK, 16 bits.
+    """
+
+    label: str
+    extensions: tuple[str, ...]
+    signatures: tuple[Mapping[int, bytes], ...]
+    loader: str
+    longest_side: int = 2**31 - 1
+    lossless: Literal["always", "optional", "never"] = "always"
+    gray: bool = True
+    alpha: bool = True
+    cmyk: bool = False
+    deep: bool = False
+
+    def claims(self, data: bytes) -> bool:
+        """Whether the first bytes of a file are this format's."""
+        return any(
+            all(data[at : at + len(part)] == part for at, part in signature.items())
+            for signature in self.signatures
+        )
+
+
+FORMATS: Mapping[Format, FormatRow] = MappingProxyType(
+    {
+        "jpeg": FormatRow(
+            label="JPEG",
+            extensions=("jpg", "jpeg"),
+            signatures=({0: b"\xff\xd8\xff"},),
+            loader="Jpeg",
+            longest_side=65535,
+            lossless="never",
+            alpha=False,
+            cmyk=True,
+        ),
+        "png": FormatRow(
+            label="PNG",
+            extensions=("png",),
+            signatures=({0: b"\x89PNG\r\n\x1a\n"},),
+            loader="Png",
+            deep=True,
+        ),
+        "tiff": FormatRow(
+            label="TIFF",
+            extensions=("tif", "tiff"),
+            signatures=tuple({0: start} for start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+            loader="Tiff",
+            cmyk=True,
+            deep=True,
+        ),
+        "webp": FormatRow(
+            label="WebP",
+            extensions=("webp",),
+            signatures=({0: b"RIFF", 8: b"WEBP"},),
+            loader="Webp",
+            longest_side=16383,
+            lossless="optional",
+            gray=False,
+        ),
+    }
+)
+
+EXTENSIONS: Mapping[str, Format] = MappingProxyType(
+    {extension: name for name, row in FORMATS.items() for extension in row.extensions}
+)
+"""The format of each extension, in lower case."""
