@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import google.auth.exceptions
 import requests
-from gcsfs.retry import HttpError
+from gcsfs.retry import ChecksumError, HttpError
 
 from restore.errors import StorageConfigError
 from restore.storage.base import BeforeRead, Entry, Fetched, require_same
 from restore.storage.object_store import ObjectStore, Page, media_type, split, unnameable
-from restore.storage.retry import answered
+from restore.storage.retry import Damaged, answered
 
 PAGE = 1000
 """Objects of one page of a listing; the most that the service gives."""
@@ -105,6 +105,8 @@ def errors_of_storage(path: str) -> Iterator[None]:
         raise
     except requests.RequestException as error:
         raise ConnectionError(f"{type(error).__name__} at {path}") from error
+    except ChecksumError as error:
+        raise Damaged(None, "its checksum does not fit its bytes", path) from error
     except HttpError as error:
         raise answered(path, int(error.code or 0)) from error
     except google.auth.exceptions.GoogleAuthError as error:

@@ -17,7 +17,7 @@ from restore.storage.http import HttpStore
 from restore.storage.local import DiskStore
 from restore.storage.object_store import ObjectStore
 from restore.storage.parallel_listing import entries_below
-from restore.storage.retry import ATTEMPTS, describe, http_status, retrying
+from restore.storage.retry import ARCHIVED, ATTEMPTS, describe, http_status, is_transient, retrying
 from restore.storage.uris import Location, redact
 
 LISTERS = 16
@@ -46,7 +46,7 @@ def fetch(
         version: the token it must have, as `versions` gives it; None takes what is there.
         missing: code for an object that does not exist, `image_not_found` or `mask_not_found`.
         max_bytes: refuse larger objects before reading them.
-        attempts: how often to try while the store fails in passing ways.
+        attempts: how often to try while the store's errors are transient.
 
     Raises:
         ItemError: `missing`, storage_denied, storage_unavailable, changed_during_run, image_too_large.
@@ -70,13 +70,17 @@ def fetch(
     try:
         return retrying(uri, lambda: store.get(path, check_before_read), attempts)
     except OSError as error:
-        failed = _item_error(uri, error, missing)
-        if failed is None:
-            raise
-        raise failed from error
+        raise _item_error(uri, error, missing) from error
 
 
-def _item_error(uri: str, error: OSError, missing: ErrorCode) -> ItemError | None:
+def _item_error(uri: str, error: OSError, missing: ErrorCode) -> ItemError:
+    """The row's error. What no rule knows is the store's fault, so that a later run tries the photo again."""
+    if describe(error) in ARCHIVED:
+        return ItemError(
+            ErrorCode.STORAGE_UNAVAILABLE,
+            f"{redact(uri)} is in an archive tier, such as Glacier ({describe(error)}); restore the "
+            "object, then run again",
+        )
     if isinstance(error, PermissionError):
         return ItemError(
             ErrorCode.STORAGE_DENIED,
@@ -86,7 +90,10 @@ def _item_error(uri: str, error: OSError, missing: ErrorCode) -> ItemError | Non
         return ItemError(missing, f"{redact(uri)} does not exist; correct the manifest or bring it back")
     if _rejected(error):
         return ItemError(ErrorCode.STORAGE_DENIED, f"{redact(uri)}: the store rejects it ({describe(error)})")
-    return None
+    return ItemError(
+        ErrorCode.STORAGE_UNAVAILABLE,
+        f"{redact(uri)}: cannot be read ({describe(error)}); the next run tries again",
+    )
 
 
 def _rejected(error: OSError) -> bool:
@@ -117,7 +124,7 @@ def _folder_versions(folder: str, uris: set[str]) -> dict[str, str | None]:
     try:
         store, path = _reader(Location.of(folder))
         if isinstance(store, DiskStore):
-            return retrying(folder, lambda: {uri: store.version(Location.of(uri).path) for uri in uris})
+            return _disk_versions(store, folder, uris)
         if len(uris) < HEADS_BELOW or not isinstance(store, ObjectStore):
             return {uri: _version(uri) for uri in uris}
         return _listed_versions(store, path, folder, uris)
@@ -125,10 +132,29 @@ def _folder_versions(folder: str, uris: set[str]) -> dict[str, str | None]:
         return dict.fromkeys(uris)  # no such bucket
     except OSError as error:
         if not _rejected(error):
-            raise
+            raise StorageConfigError(f"{redact(folder)}: cannot list versions ({describe(error)})") from error
         return {uri: _version(uri) for uri in uris}
     except ItemError as error:
         raise StorageConfigError(f"cannot list versions: {error.message}") from error
+
+
+def _disk_versions(store: DiskStore, folder: str, uris: set[str]) -> dict[str, str | None]:
+    """File by file. A file that the disk cannot give has none, and its own fetch says why in its row.
+
+    Raises:
+        ItemError: `storage_unavailable` where that is so for all of several files: the disk is away.
+    """
+    found: dict[str, str | None] = {}
+    failed: list[OSError] = []
+    for uri in uris:
+        try:
+            found[uri] = store.version(Location.of(uri).path)
+        except OSError as error:
+            found[uri] = None
+            failed.append(error)
+    if 1 < len(failed) == len(uris) and all(is_transient(error) for error in failed):
+        return retrying(folder, lambda: {uri: store.version(Location.of(uri).path) for uri in uris})
+    return found
 
 
 def _listed_versions(store: ObjectStore, path: str, folder: str, uris: set[str]) -> dict[str, str | None]:
@@ -144,13 +170,12 @@ def _version(uri: str) -> str | None:
     store, path = _reader(Location.of(uri))
     try:
         return retrying(uri, lambda: store.version(path))
-    except OSError as error:
-        if not _rejected(error):
-            raise
+    except OSError:
+        return None  # the photo's own fetch says why in its row
     except ItemError:
         if not isinstance(store, HttpStore):  # one web host that is away is no reason to stop
             raise
-    return None  # the photo's own fetch says why in its row
+        return None
 
 
 def photographs(uri: str, left_out: Callable[[str], None]) -> Iterator[Entry]:

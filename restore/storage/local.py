@@ -83,7 +83,7 @@ class DiskStore:
 
     def walk(self, folder: str) -> Iterator[Entry]:
         """All regular files below `folder`, also what killed writers left behind."""
-        for place, _, names in os.walk(folder):
+        for place, _, names in os.walk(folder, onerror=_passed_over):
             for name in names:
                 path = Path(place, name)
                 if entry := _entry(path, str(path.relative_to(folder))):
@@ -144,6 +144,12 @@ def _utf8(path: Path) -> str:
 def _unlisted(root: str, error: OSError) -> None:
     """For `os.walk`, which would pass over a folder that it may not read; a missing one has no files."""
     if error.errno not in NOWHERE or error.filename == root:
+        raise error
+
+
+def _passed_over(error: OSError) -> None:
+    """For `os.walk`, which would take a folder that the disk cannot give for an empty one."""
+    if error.errno not in NOWHERE:
         raise error
 
 

@@ -110,7 +110,7 @@ def split(path: str) -> tuple[str, str]:
 
 def unnameable(path: str) -> FileNotFoundError:
     """The error for a bucket or key that the store's rules forbid."""
-    return FileNotFoundError(errno.ENOENT, "no bucket or key can have this name", path)
+    return FileNotFoundError(errno.ENAMETOOLONG, "no bucket or key can have this name", path)
 
 
 def tag(text: str) -> str:

@@ -13,12 +13,12 @@ from typing import TypeVar
 
 import pyarrow.fs
 
-from restore.errors import ItemError, StorageConfigError
+from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.identity import sha256_bytes
 from restore.storage.access import forbidden_reason
 from restore.storage.base import Entry, Store
 from restore.storage.filesystems import arrow_filesystem, store_at
-from restore.storage.retry import ATTEMPTS, FULL, cannot_serve, retrying
+from restore.storage.retry import ATTEMPTS, cannot_serve, describe, refuses_name, refuses_size, retrying
 from restore.storage.s3 import S3Store, Upload
 from restore.storage.uris import Location, redact
 
@@ -47,7 +47,8 @@ class OutStore:
     """The output store. Pickles as its URI; connections are made in the process that uses it.
 
     Paths are relative to `root`, joined by `/`, and never interpreted. Methods raise ItemError
-    `storage_unavailable` when a store stays away, StorageConfigError when it refuses us.
+    `storage_unavailable` when a store stays away. StorageConfigError stands for every other error of the
+    store but FileNotFoundError: a store that cannot keep what it is given concerns the run, not the photo.
     """
 
     root: str
@@ -78,9 +79,17 @@ class OutStore:
         return self._location.is_local
 
     def create(self, path: str, data: bytes) -> Created:
-        """Store `data` under a new name, whole or not at all; never overwrites."""
+        """Store `data` under a new name, whole or not at all; never overwrites.
+
+        Raises:
+            ItemError: `invalid_row` or `image_too_large` where the store can hold no object of this name
+                or size. It concerns this photo alone, and stays so until its item_id or output changes.
+        """
         digest = sha256_bytes(data)
-        existing = self._call(path, lambda store, full: _create(store, full, data))
+        try:
+            existing = self._call(path, lambda store, full: _create(store, full, data))
+        except OSError as error:
+            raise self._not_created(path, len(data), error) from error
         if existing is None or existing == data:
             return Created(digest, existing=None)
         return Created(digest, existing=existing)
@@ -91,7 +100,10 @@ class OutStore:
 
     def overwrite(self, path: str, data: bytes) -> None:
         """Store `data`, replacing what is there: for heartbeats and reports only."""
-        self._call(path, lambda store, full: store.replace(full, data))
+        try:
+            self._call(path, lambda store, full: store.replace(full, data))
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def remove(self, path: str) -> None:
         """Remove one object; a missing one is fine."""
@@ -170,16 +182,34 @@ class OutStore:
     def _call(self, path: str, call: Callable[[Store, str], T], attempts: int = ATTEMPTS) -> T:
         with self._refusals():
             store, root = store_at(self._location)
-            return retrying(f"{self.root}/{path}", lambda: call(store, _join(root, path)), attempts)
+            full = _join(root, path)
+            return retrying(f"{self.root}/{path}", lambda: call(store, full), attempts)
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            if isinstance(error, PermissionError) or error.errno in FULL:
-                raise StorageConfigError(f"output {self.root}: {cannot_serve(error)}") from error
-            raise
+            if isinstance(error, FileNotFoundError) or refuses_name(error) or refuses_size(error):
+                raise  # for the caller: no such object, or none that this store could hold
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> StorageConfigError:
+        return StorageConfigError(f"output {self.root}: {cannot_serve(error)}")
+
+    def _not_created(self, path: str, size: int, error: OSError) -> ItemError | StorageConfigError:
+        if refuses_name(error):
+            return ItemError(
+                ErrorCode.INVALID_ROW,
+                f"{self.root} can hold no object named {path} ({describe(error)}); shorten the item_id",
+            )
+        if refuses_size(error):
+            return ItemError(
+                ErrorCode.IMAGE_TOO_LARGE,
+                f"{self.root} can hold no object of {size} bytes ({describe(error)}); choose a smaller "
+                "output_format or another output",
+            )
+        return self._unusable(error)
 
 
 def _join(root: str, path: str) -> str:

@@ -1,4 +1,4 @@
-"""Which storage errors pass with time, and waiting for that."""
+"""Which storage errors pass with time, waiting for that, and words for all of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tenacity import (
     wait_random,
 )
 
-from restore.errors import ErrorCode, ItemError, StorageConfigError
+from restore.errors import ErrorCode, ItemError, SilverprintError, StorageConfigError
 from restore.storage.uris import redact
 
 ATTEMPTS = 15
@@ -48,18 +48,52 @@ class Refused(Answered, PermissionError):
     """A store's answer that we may not."""
 
 
+class Damaged(OSError):
+    """Bytes other than those that the store announced. The same call may bring the right ones."""
+
+
+class Unforeseen(OSError):
+    """An error of a store's library that no rule here knows; `kind` is the name of its class."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(None, type(error).__name__)
+        self.kind = type(error).__name__
+
+
 # Credentials that the machine's role or session renews by itself, if not at once.
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _BUSY = frozenset({408, 409, 425, 429})  # 409: another conditional write to the same name is under way
-_ERRNO = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.EREMOTEIO})
-_NETWORK = (
+# The bytes of a request were cut or changed on their way; the store has kept nothing.
+_SPOILT = frozenset(
+    {"BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody", "RequestTimeout", "Md5Mismatch"}
+)
+ARCHIVED = frozenset({"InvalidObjectState", "BlobArchived", "BlobBeingRehydrated"})
+"""Words of S3 and Azure for an object in an archive tier, from where it has to be restored by its owner."""
+_DEAD_MOUNT = {
+    errno.ENOTCONN,
+    errno.EHOSTDOWN,
+    errno.ENODEV,
+    errno.ENXIO,
+    errno.ESTALE,
+    errno.EIO,
+    errno.EREMOTEIO,
+}
+_NO_NETWORK = {errno.ENETDOWN, errno.ENETUNREACH, errno.ENETRESET, errno.EHOSTUNREACH, errno.ETIMEDOUT}
+_SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ENOLCK, errno.EAGAIN, errno.EBUSY}
+_ERRNO = frozenset(_DEAD_MOUNT | _NO_NETWORK | _SHORT_OF)
+_BAD_NAME = frozenset({errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ})
+_TOO_LARGE = frozenset({errno.EFBIG, errno.EMSGSIZE})
+_PASSING = (
     TimeoutError,
     ConnectionError,
+    Damaged,
     aiohttp.ClientConnectionError,
     aiohttp.ClientPayloadError,
     boto.HTTPClientError,
     boto.ConnectionError,
     boto.IncompleteReadError,
+    boto.ChecksumError,
+    boto.FlexibleChecksumError,
     ResponseParserError,  # a gateway's HTML error page instead of XML
 )
 _NO_CREDENTIALS = (
@@ -71,9 +105,10 @@ _NO_CREDENTIALS = (
 
 
 def retrying(uri: str, call: Callable[[], T], attempts: int = ATTEMPTS) -> T:
-    """What `call` returns, tried again with growing waits while it fails in passing ways.
+    """What `call` returns, tried again with growing waits while its errors are transient.
 
     Raises:
+        OSError: any other error of the store; `Unforeseen` for what its library raises and no rule knows.
         ItemError: `storage_unavailable` when it still fails after `attempts` or `MAX_SECONDS`.
         StorageConfigError: when there are no credentials to call with, or they stay expired.
     """
@@ -93,13 +128,17 @@ def retrying(uri: str, call: Callable[[], T], attempts: int = ATTEMPTS) -> T:
             ) from last.exception()
         raise ItemError(
             ErrorCode.STORAGE_UNAVAILABLE,
-            f"{redact(uri)}: {reason}, {last.attempt_number} times; run again when the store is well",
+            f"{redact(uri)}: {reason}, {last.attempt_number} times; run again when the store answers",
         ) from last.exception()
     except _NO_CREDENTIALS as error:
         raise StorageConfigError(
             f"{redact(uri)}: no usable credentials ({type(error).__name__}); set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or a profile, or give the machines a role"
         ) from error
+    except (SilverprintError, OSError):
+        raise
+    except Exception as error:
+        raise Unforeseen(error) from error
 
 
 def patience(size: int) -> float:
@@ -109,11 +148,12 @@ def patience(size: int) -> float:
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same call may well succeed later."""
-    if isinstance(error, _NETWORK):
+    if isinstance(error, _PASSING):
         return not isinstance(error, ValueError)  # aiohttp.InvalidURL
     status = http_status(error)
     if status is not None:
-        return status in _BUSY or status >= 500 or describe(error) in _EXPIRED
+        busy = status >= 500 or (status in _BUSY and describe(error) not in ARCHIVED)
+        return busy or describe(error) in _EXPIRED | _SPOILT
     return isinstance(error, OSError) and error.errno in _ERRNO
 
 
@@ -143,7 +183,24 @@ def describe(error: BaseException | None) -> str:
     if isinstance(error, Answered) and error.code:
         return error.code
     status = http_status(error)
-    return f"HTTP {status}" if status else type(error).__name__
+    if status:
+        return f"HTTP {status}"
+    if isinstance(error, Unforeseen):
+        return error.kind
+    if isinstance(error, Damaged) or (type(error) is OSError and error.errno):
+        return (error.strerror or "").lower()
+    return type(error).__name__
+
+
+def refuses_name(error: OSError) -> bool:
+    """Whether the store can hold no object of this name, such as one that is too long."""
+    return error.errno in _BAD_NAME or describe(error) == "KeyTooLongError"
+
+
+def refuses_size(error: OSError) -> bool:
+    """Whether the store can hold no object of this size."""
+    too_large = {"EntityTooLarge", "RequestBodyTooLarge", "MaxMessageLengthExceeded"}
+    return error.errno in _TOO_LARGE or http_status(error) == 413 or describe(error) in too_large
 
 
 def cannot_serve(error: OSError) -> str:

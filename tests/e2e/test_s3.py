@@ -25,7 +25,7 @@ from restore.identity import output_name, sha256_bytes
 from restore.storage import OutStore
 from tests.conftest import S3Server
 from tests.support.archives import make_archive, read_manifest_rows, write_manifest
-from tests.support.proxies import Fault, Flaky, serving
+from tests.support.proxies import Fault, Flaky, Proxy, serving
 from tests.support.schemas import check_event, check_record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -212,7 +212,11 @@ def test_a_local_manifest_may_name_images_on_s3(s3: S3Server, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("manifest", "out", "words"),
     [
-        ("s3://no-such-bucket/manifest.csv", "s3://no-such-bucket/out", "no such file; correct --manifest"),
+        (
+            "s3://no-such-bucket/manifest.csv",
+            "s3://no-such-bucket/out",
+            "no such file; correct the name of the manifest",
+        ),
         ("{local}", "s3://no-such-bucket/out", "output s3://no-such-bucket/out: there is no such bucket"),
     ],
 )
@@ -236,3 +240,29 @@ def test_a_wrong_key_is_one_clear_line(s3: S3Server, start_moto: Any, tmp_path: 
             assert code == 1 and words in stderr, stderr
             assert stderr.count("\n") == 1 and not stdout
             assert s3.env["AWS_SECRET_ACCESS_KEY"] not in stderr and s3.env["AWS_ACCESS_KEY_ID"] not in stderr
+
+
+def test_a_store_that_is_full_in_the_midst_of_a_run(s3: S3Server, tmp_path: Path) -> None:
+    """The run stops, no photo is failed for it, and the next run does what is left."""
+
+    class Full(Proxy):
+        target = s3.endpoint.removeprefix("http://")
+        spoil: list[tuple[str, Fault | None]] = []  # noqa: RUF012
+        seen: list[str] = []  # noqa: RUF012
+        pictures = 0
+
+        def fault(self) -> Fault | None:
+            if self.command != "PUT" or "/images/" not in self.path:
+                return None
+            Full.pictures += 1
+            return (403, "QuotaExceeded") if Full.pictures > 2 else None
+
+    make_archive(tmp_path, PHOTOS)
+    out = f"s3://{s3.fresh_bucket()}/out"
+    with serving(Full) as endpoint:
+        code, _, stderr = run(str(tmp_path / "manifest.csv"), out, AWS_ENDPOINT_URL=endpoint)
+    assert code == 1 and "QuotaExceeded" in stderr, stderr
+    assert not [row for row in rows(out) if row["status"] == "failed"]
+    code, _, stderr = run(str(tmp_path / "manifest.csv"), out)
+    assert code == 0, stderr
+    assert len({row["item_id"] for row in rows(out) if row["status"] == "restored"}) == PHOTOS
