@@ -31,8 +31,9 @@ from restore.item import EXTRA_PREFIX
 from restore.pipeline import flow
 from restore.report.thumbnail_store import ThumbnailStore
 from restore.report.writer import write_report
+from restore.run.error_budget import Doubt
 from restore.run.lease import Lease
-from restore.run.ledger import Ledger, collect, write_plan, write_record
+from restore.run.ledger import Ledger, collect, last_unrecorded, write_plan, write_record
 from restore.run.metrics import MetricsRecorder, RunMetrics, counted
 from restore.run.progress import Progress
 from restore.storage import OutStore
@@ -89,7 +90,13 @@ class Run:
         planned = spec.plan()
         extra = [name for name in planned.todo.schema.names if name.startswith(EXTRA_PREFIX)]
         ledger = Ledger(
-            spec.store, self._lease, self.run_id, extra, spec.settings.max_failed, events=self._events
+            spec.store,
+            self._lease,
+            self.run_id,
+            extra,
+            spec.settings.max_failed,
+            events=self._events,
+            doubt=Doubt(code=last_unrecorded(spec.store), planned=self._total(planned)),
         )
         path = write_plan(spec.store, self.run_id, planned.todo.path)
         print_plan(planned, spec, self._events)
@@ -209,6 +216,7 @@ class Run:
             "errors": dict(ledger.tally.codes),
             "committed": ledger.committed,
             "parts": ledger.parts,
+            "unrecorded": ledger.unrecorded,
             "photos_per_second": ledger.tally.rate,
             "recipe": spec.recipe.model_dump(),
             "recipe_hash": identity.recipe_hash(spec.recipe),

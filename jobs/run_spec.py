@@ -18,7 +18,6 @@ from manifests.reading.schema import fill_versions, input_policy, read_manifest
 from restore import identity
 from restore.engines import EngineConfig
 from restore.engines.selection import EngineSelection, select_engines
-from restore.errors import UsageError
 from restore.photo.memory_gate import MemoryGate
 from restore.photo.state import Job
 from restore.recipe import Recipe, read_recipe
@@ -92,7 +91,7 @@ def load_run_spec(settings: RestoreSettings) -> RunSpec:
     access = input_policy(settings.manifest, settings.allow_root, settings.allow_http)
     wanted = fill_versions(read_manifest(settings.manifest), access)
     store = OutStore.open(settings.output)
-    _keep_apart(wanted, store)
+    _warn_of_overlap(wanted, store)
     return RunSpec(
         settings=settings,
         recipe=recipe,
@@ -104,18 +103,12 @@ def load_run_spec(settings: RestoreSettings) -> RunSpec:
     )
 
 
-def _keep_apart(wanted: SpooledTable, store: OutStore) -> None:
-    """Refuse originals inside the output store; warn where the store lies among the originals.
-
-    Raises:
-        UsageError: naming the first photo inside.
-    """
-    if inside := image_inside(wanted, store.root):
-        raise UsageError(
-            f"{redact(inside)} lies inside --output {store.root}; keep originals and results apart"
-        )
-    if beside := image_beside(wanted, store.root):
-        log.warning("--output %s lies in the folder of %s; keep it elsewhere", store.root, redact(beside))
+def _warn_of_overlap(wanted: SpooledTable, store: OutStore) -> None:
+    """No run replaces an original, wherever the store lies; a person who cleans up one folder may."""
+    shared = image_inside(wanted, store.root) or image_beside(wanted, store.root)
+    if shared:
+        text = "--output %s and %s share a folder; keep originals and results apart"
+        log.warning(text, store.root, redact(shared))
 
 
 def _bytes(gibibytes: float | None) -> int | None:

@@ -48,12 +48,18 @@ class SilverprintError(Exception):
 
 
 class ItemError(SilverprintError):
-    """One photo cannot be restored. Carries the code and message of its `failed` row."""
+    """One photo cannot be restored. Carries the code and message of its `failed` row.
 
-    def __init__(self, code: ErrorCode, message: str) -> None:
-        super().__init__(code, message)  # both, so that the error survives pickling
+    Attributes:
+        own: whether the failure is this photo's alone although others with its code can mean an outage: the
+            access policy refuses it, or its object lies in an archive tier.
+    """
+
+    def __init__(self, code: ErrorCode, message: str, own: bool = False) -> None:
+        super().__init__(code, message, own)  # all, so that the error survives pickling
         self.code = code
         self.message = message
+        self.own = own
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"

@@ -134,6 +134,7 @@ class Outcome:
     extra: Mapping[str, str | None] = field(default_factory=dict, metadata=NOT_A_COLUMN)
     thumbs: Thumbs = field(default_factory=Thumbs, metadata=NOT_A_COLUMN)
     read_bytes: int = field(default=0, metadata=NOT_A_COLUMN)
+    own_fault: bool = field(default=False, metadata=NOT_A_COLUMN)
 
 
 OUTCOME_SCHEMA = schema_of(Outcome)
@@ -144,6 +145,9 @@ SET_AT_COMMIT = tuple(column.name for column in fields(Outcome) if "set_at_commi
 
 THUMBS = MappingProxyType({f"thumb_{part.name}": part.name for part in fields(Thumbs)})
 """Columns that bring a photo's thumbnails to the driver, by the field of `Thumbs`; never committed."""
+
+OWN_FAULT = "own_fault"
+"""A column that travels beside the rows to the ledger: `restore.errors.ItemError.own` of a failed photo."""
 
 READ_BYTES = "read_bytes"
 """The column that brings the size of a photo's image and mask to the driver, in bytes; never committed."""
@@ -168,6 +172,12 @@ def with_thumbs(table: pa.Table, outcomes: Iterable[Outcome]) -> pa.Table:
         pictures = pa.array([getattr(thumb, part) for thumb in thumbs], pa.large_binary())
         table = table.append_column(name, pictures)
     return table
+
+
+def with_own_faults(table: pa.Table, outcomes: Iterable[Outcome]) -> pa.Table:
+    """`outcomes_table` of the same outcomes with the column `OWN_FAULT` at its end."""
+    own = pa.array([outcome.own_fault for outcome in outcomes], pa.bool_())
+    return table.append_column(OWN_FAULT, own)
 
 
 def with_read_bytes(table: pa.Table, outcomes: Iterable[Outcome]) -> pa.Table:

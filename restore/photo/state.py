@@ -139,4 +139,10 @@ def _engine_hash(item: Item, job: Job) -> str:
 
 def failed(draft: Outcome, error: ItemError) -> Outcome:
     """The failed row of a photo, with all that the draft holds."""
-    return replace(draft, status="failed", error_code=str(error.code), error_message=error.message)
+    return replace(
+        draft,
+        status="failed",
+        error_code=str(error.code),
+        error_message=error.message,
+        own_fault=error.own,
+    )

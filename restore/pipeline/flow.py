@@ -31,7 +31,7 @@ from restore.engines.selection import EngineSelection
 from restore.errors import DeviceLost, ErrorCode, ItemError, SystemicError
 from restore.item import Item
 from restore.methods import Method
-from restore.outcome import Outcome, outcomes_table, with_read_bytes, with_thumbs
+from restore.outcome import Outcome, outcomes_table, with_own_faults, with_read_bytes, with_thumbs
 from restore.photo.finish import compose, upload
 from restore.photo.inputs import Read
 from restore.photo.paint import paint
@@ -100,7 +100,9 @@ def outcomes(
     pool: Pool,
     admit_until: float | None = None,
 ) -> Iterator[pa.Table]:
-    """Run the plan and yield tables of outcomes, `THUMBS`, `READ_BYTES`, in the order in which photos finish.
+    """Run the plan and yield tables of outcomes in the order in which photos finish.
+
+    The columns `OWN_FAULT`, `THUMBS` and `READ_BYTES` follow those of the rows.
 
     Args:
         plan: path of the plan's Parquet file below OUT.
@@ -268,7 +270,8 @@ def finish_block(photos: pa.Table, job: Job, tracker: CrashTrackerClient, extra:
 
     waiting, done = _split_by_end(photos)
     done += run_tracked(tracker, "finish", waiting, work, _draft)
-    return with_read_bytes(with_thumbs(outcomes_table(done, extra), done), done)
+    table = with_own_faults(outcomes_table(done, extra), done)
+    return with_read_bytes(with_thumbs(table, done), done)
 
 
 def _guarded(step: Step, work: Callable[[], T], draft: Outcome, tracker: CrashTrackerClient) -> T | Outcome:

@@ -2,10 +2,17 @@
 
 A bad scan here and there costs its row and nothing else. Four things stop a run:
 
-- its first 20 photos all fail with one code: the world was broken before the run;
+- its first 20 photos all fail with one of the codes `AT_START`: the world was broken before the run;
 - 20 in a row fail with one of the codes `SHARED`, which point at stores and devices: it broke during the run;
 - 180 of the last 200 fail with one code, whatever the code and the results before;
 - more than `max_failed` of all photos have failed, judged after 50.
+
+The first two leave their rows unrecorded, so that the next run does them again. A code that speaks of the
+photo's content, or a fault that is the photo's own, never does: its row is recorded.
+
+A plan takes every fourth row from further on (`manifests.planning.plan`), so 20 failures in a row hold
+several from elsewhere: a box of bad photos at one place does not look like a broken world. Where nothing
+else is left to do, a second run in a row with the same code records its rows, so that no plan is stuck.
 
 A box of 100 spoilt scans in a row passes the first three rules, and in a large archive the fourth too.
 Where all photos may fail (`max_failed` 1), only the first rule stops a run.
@@ -43,6 +50,30 @@ SHARED = frozenset(
 photos take the longest, so the few of a run can come last and in a row."""
 
 
+AT_START = SHARED | {ErrorCode.WORKER_CRASHED, ErrorCode.TIMED_OUT}
+"""Codes with which all first photos fail where the world was broken before the run."""
+
+MAX_REPEATED_ROWS = 1000
+"""Rows of a plan that a second run in a row may try to its end although all fail with one code."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """What a run knows of the run before it, and of its own plan.
+
+    Attributes:
+        code: with which the run before left rows unrecorded; None where it recorded all.
+        planned: rows of this run's plan.
+    """
+
+    code: str | None = None
+    planned: int = 0
+
+    def repeats(self, code: str | None) -> bool:
+        """Whether the whole plan is to be tried, and recorded, since the run before met the same."""
+        return code is not None and code == self.code and self.planned <= MAX_REPEATED_ROWS
+
+
 @dataclass(frozen=True, slots=True)
 class SpentBudget:
     """Why a run has to stop.
@@ -61,17 +92,23 @@ class ErrorBudget:
 
     Args:
         max_failed: fraction of all attempted rows that may fail.
+        doubt: of the run before.
     """
 
-    def __init__(self, max_failed: float) -> None:
+    def __init__(self, max_failed: float, doubt: Doubt | None = None) -> None:
         self._max_failed = max_failed
+        self._doubt = doubt or Doubt()
         self._attempted = 0
         self._codes: Counter[str] = Counter()
         self._recent: deque[str | None] = deque(maxlen=WINDOW_ROWS)
         self._streak = 0
 
     def add(self, codes: Sequence[str | None]) -> None:
-        """Add rows in the order of their arrival: the error code of each, None where nothing failed."""
+        """Add rows in the order of their arrival.
+
+        Args:
+            codes: for each the error code, from `budget_code`; None where nothing failed.
+        """
         for code in codes:
             is_same = bool(self._recent) and code == self._recent[-1]
             self._streak = 0 if code is None else self._streak + 1 if is_same else 1
@@ -82,26 +119,39 @@ class ErrorBudget:
     @property
     def doubtful(self) -> int:
         """Number of the newest rows that the world may have caused; they should not be committed yet."""
-        if self._streak == self._attempted < SAME_ERROR_LIMIT:
-            return self._streak
-        return self._streak if self._streak < SAME_ERROR_LIMIT and self._breaks_during_run else 0
+        if self._repeats:
+            return self._streak if self._attempted < self._doubt.planned else 0
+        may_be_world = self._breaks_at_start or self._breaks_during_run
+        return self._streak if may_be_world and self._streak < SAME_ERROR_LIMIT else 0
 
     def spent(self) -> SpentBudget | None:
         """Why the run must stop now; None where it may go on."""
-        code = self._recent[-1] if self._recent else None
-        if code is not None and self._streak == self._attempted >= SAME_ERROR_LIMIT:
-            return SpentBudget(
-                f"the first {self._attempted} photos all failed with {code}, so none is recorded", code
-            )
-        if code is not None and self._streak >= SAME_ERROR_LIMIT and self._breaks_during_run:
-            return SpentBudget(
-                f"{self._streak} photos in a row failed with {code}; they are not recorded", code
-            )
+        if self._repeats:
+            return None
+        if self._streak >= SAME_ERROR_LIMIT and self._breaks_at_start:
+            why = f"the first {self._attempted} photos all failed with {self._newest}, so none is recorded"
+            return SpentBudget(why, self._newest)
+        if self._streak >= SAME_ERROR_LIMIT and self._breaks_during_run:
+            why = f"{self._streak} photos in a row failed with {self._newest}; they are not recorded"
+            return SpentBudget(why, self._newest)
         return self._window_spent() or self._whole_spent()
 
     @property
+    def _repeats(self) -> bool:
+        """Whether all rows so far fail as those did that the run before left unrecorded."""
+        return self._breaks_at_start and self._doubt.repeats(self._newest)
+
+    @property
+    def _newest(self) -> str | None:
+        return self._recent[-1] if self._recent else None
+
+    @property
+    def _breaks_at_start(self) -> bool:
+        return self._newest in AT_START and self._streak == self._attempted
+
+    @property
     def _breaks_during_run(self) -> bool:
-        return bool(self._recent) and self._recent[-1] in SHARED and self._max_failed < 1
+        return self._newest in SHARED and self._max_failed < 1
 
     def _window_spent(self) -> SpentBudget | None:
         if len(self._recent) < WINDOW_ROWS or self._max_failed >= 1:
@@ -124,3 +174,8 @@ class ErrorBudget:
             f"max_failed={self._max_failed:g}; what is done is committed",
             None,
         )
+
+
+def budget_code(code: str | None, own: bool | None) -> str | None:
+    """The code that the budget judges: one of its own where the fault is the photo's own."""
+    return f"{code} (of the photo alone)" if code is not None and own else code

@@ -23,8 +23,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from restore.errors import BudgetSpent, LeaseHeld
-from restore.outcome import REUSED, outcome_schema, results
-from restore.run.error_budget import ErrorBudget
+from restore.outcome import OWN_FAULT, REUSED, outcome_schema, results
+from restore.run.error_budget import Doubt, ErrorBudget, budget_code
 from restore.run.events import SILENT, Events
 from restore.run.lease import Lease
 from restore.storage import OutStore
@@ -111,6 +111,7 @@ class Ledger:
         max_failed: float,
         clock: Callable[[], float] = time.monotonic,
         events: Events = SILENT,
+        doubt: Doubt | None = None,
     ) -> None:
         self.tally = Tally()
         self.parts: list[str] = []
@@ -119,7 +120,9 @@ class Ledger:
         self._lease = lease
         self._run_id = run_id
         self._schema = outcome_schema(extra)
-        self._budget = ErrorBudget(max_failed)
+        self._budget = ErrorBudget(max_failed, doubt)
+        self.unrecorded: dict[str, int] = {}
+        self._last_error = ""
         self._clock = clock
         self._events = events
         self._waiting: list[pa.Table] = []
@@ -140,7 +143,7 @@ class Ledger:
             self._due_at = min(self._due_at, self._clock() + self._interval)
         self._waiting.append(outcomes)
         if len(self._waiting) >= MAX_TABLES:
-            self._waiting = [pa.concat_tables(self._waiting).combine_chunks()]
+            self._waiting = [pa.concat_tables(self._waiting, promote_options="default").combine_chunks()]
         self.tally.add(outcomes, self._clock())
         self._events.failed(outcomes)
         self._judge(outcomes)
@@ -173,7 +176,7 @@ class Ledger:
         if not count:
             return
         self._lease.check()
-        waiting = pa.concat_tables(self._waiting)
+        waiting = pa.concat_tables(self._waiting, promote_options="default")
         table = self._stamped(waiting.slice(0, count))
         path = f"metadata/run={self._run_id}/part-{len(self.parts):05d}.parquet"
         if self._store.create(path, _parquet(table)).existing is not None:
@@ -186,17 +189,18 @@ class Ledger:
         self._due_at = self._clock() + self._interval if self._waiting else float("inf")
 
     def _judge(self, newest: pa.Table) -> None:
-        self._budget.add(newest.column("error_code").to_pylist())
+        self._budget.add(_budget_codes(newest))
+        self._last_error = next(iter(newest["error_message"].drop_null().to_pylist()), self._last_error)
         spent = self._budget.spent()
         if spent is None:
             return
         if spent.unrecorded is not None:
-            rows = pa.concat_tables(self._waiting)
-            unrecorded = pc.equal(rows.column("error_code"), spent.unrecorded)
-            self._waiting = [rows.filter(pc.invert(pc.fill_null(unrecorded, False)))]
+            rows = pa.concat_tables(self._waiting, promote_options="default")
+            caused = pa.array([code == spent.unrecorded for code in _budget_codes(rows)], pa.bool_())
+            self.unrecorded = {spent.unrecorded: pc.sum(caused).as_py() or 0}
+            self._waiting = [rows.filter(pc.invert(caused))]
         self.commit()
-        message = next(iter(newest.column("error_message").drop_null().to_pylist()), "")
-        raise BudgetSpent(f"{spent.why}; the last error: {message}")
+        raise BudgetSpent(f"{spent.why}; the last error: {self._last_error}")
 
     def _stamped(self, table: pa.Table) -> pa.Table:
         """The table with row ids, whose order is that of time over all runs, and the time of the commit."""
@@ -206,6 +210,13 @@ class Ledger:
         table = table.append_column("row_id", pa.array(ids))
         table = table.append_column("committed_at", pa.repeat(now, table.num_rows))
         return table.select(self._schema.names).cast(self._schema)
+
+
+def _budget_codes(table: pa.Table) -> list[str | None]:
+    codes = table.column("error_code").to_pylist()
+    if OWN_FAULT not in table.schema.names:
+        return codes  # type: ignore[no-any-return]
+    return list(map(budget_code, codes, table.column(OWN_FAULT).to_pylist()))
 
 
 def _parquet(table: pa.Table) -> bytes:
@@ -223,6 +234,18 @@ def write_plan(store: OutStore, run_id: str, todo: Path) -> str:
     path = f"plans/{run_id}.parquet"
     store.create(path, todo.read_bytes())
     return path
+
+
+def last_unrecorded(store: OutStore) -> str | None:
+    """The error code with which the store's newest run left rows unrecorded; None where it recorded all."""
+    records = [name for name in store.names("runs") if name.endswith(".json")]
+    if not records:
+        return None
+    try:
+        record = json.loads(store.read(f"runs/{records[-1]}"))
+        return next(iter(record.get("unrecorded") or {}), None)
+    except (FileNotFoundError, ValueError, AttributeError):  # of another version, or not of ours
+        return None
 
 
 def write_record(store: OutStore, run_id: str, record: Mapping[str, Any]) -> None:

@@ -49,7 +49,7 @@ class AccessPolicy:
         location = Location.of(uri)
         reason = _forbidden(location) or self._reason(location)
         if reason:
-            raise ItemError(ErrorCode.STORAGE_DENIED, f"{location.redacted}: {reason}")
+            raise ItemError(ErrorCode.STORAGE_DENIED, f"{location.redacted}: {reason}", own=True)
 
     def _reason(self, location: Location) -> str | None:
         if location.is_local:

@@ -75,5 +75,5 @@ def test_a_job_that_fails_says_why_and_ends_the_client_with_1(head: Head, tmp_pa
     job = [sys.executable, "-m", "jobs.restore_archive", "--output", str(tmp_path / "out"), "--manifest"]
     failed = head.submit("failing", "--", *job, str(tmp_path / "none.csv"))
     assert failed.returncode == 1 and head.status("failing").startswith("failed")
-    assert "none.csv: no such file; correct --manifest" in failed.stdout
+    assert "none.csv: no such file; correct the name of the manifest" in failed.stdout
     assert not (tmp_path / "out").exists()

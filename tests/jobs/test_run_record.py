@@ -63,11 +63,14 @@ def test_a_dry_run_names_the_rows_that_would_fail(tmp_path: Path, capsys: pytest
         assert words in said, said
 
 
-def test_originals_inside_the_output_store_are_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_an_output_store_among_the_originals_is_warned_about(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     manifest = tmp_path / "manifest.csv"
     manifest.write_text("item_id,image,mask\na,a.png,m.png\n")
-    assert main(["--manifest", str(manifest), "--output", str(tmp_path)]) == 2
-    assert f"{tmp_path}/a.png lies inside --output {tmp_path}" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["manifest.csv"], "nothing is written"
+    words = ["--manifest", str(manifest), "--dry-run", "--output"]
+    assert main([*words, str(tmp_path / "elsewhere/out")]) == 0
+    assert "share a folder" in caplog.text, "the photo lies in the folder above"
+    caplog.clear()
+    assert main([*words, str(tmp_path)]) == 0
+    assert f"{tmp_path}/a.png share a folder" in caplog.text

@@ -43,6 +43,7 @@ RECORD: dict[str, Kinds] = {
     "errors": dict,
     "committed": int,
     "parts": list,
+    "unrecorded": dict,
     "photos_per_second": (float, type(None)),
     "recipe": dict,
     "recipe_hash": str,

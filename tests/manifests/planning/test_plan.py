@@ -278,6 +278,22 @@ def test_engine_overrides_have_their_own_hash() -> None:
     assert planned(manifest(prompt), Log()).todo.to_table()["work_key"].to_pylist() == [key(prompt)]
 
 
+def test_a_long_plan_takes_every_fourth_row_from_elsewhere() -> None:
+    rows = [row(f"{n:03d}") for n in range(200)]
+    order = [int(item) for item in planned(manifest(*rows), Log()).todo.to_table()["item_id"].to_pylist()]
+    assert sorted(order) == list(range(200))
+    for start in range(0, 180):
+        window = order[start : start + 20]
+        elsewhere = [n for n in window if abs(n - sorted(window)[10]) > 30]
+        assert len(elsewhere) >= 2, f"{window} lie together"
+    stays = [n for n in order if n % 4 != 3]
+    assert stays == sorted(stays), "the others keep their order"
+    few = [int(item) for item in planned(manifest(*rows[:39]), Log()).todo.to_table()["item_id"].to_pylist()]
+    assert few == list(range(39))
+    limited = planned(manifest(*rows), Log(), limit=60).todo.to_table()["item_id"].to_pylist()
+    assert sorted(map(int, limited)) == list(range(60)), "a limit means the first rows"
+
+
 def test_order_and_limit() -> None:
     rows = [row(str(n), priority=p) for n, p in enumerate([None, 1.0, 5.0, None, 5.0])]
     log = Log()

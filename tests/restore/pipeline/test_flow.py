@@ -20,7 +20,7 @@ from restore import identity
 from restore.engines.prefill import prefill
 from restore.errors import EngineError, ErrorCode, ItemError
 from restore.identity import sha256_bytes
-from restore.outcome import READ_BYTES, THUMBS, outcome_schema
+from restore.outcome import OWN_FAULT, READ_BYTES, THUMBS, outcome_schema
 from restore.photo import finish
 from restore.photo.prepare import prepare
 from restore.photo.state import Job, PaintedPhoto, Prepared
@@ -54,7 +54,7 @@ def test_every_row_of_the_plan_comes_out_once(cluster: None, job: Job, tmp_path:
     table = pa.concat_tables(tables)
     assert sorted(table["item_id"].to_pylist()) == sorted(ids)
     expected = [f for f in outcome_schema(["x_box"]) if f.name not in ("row_id", "committed_at")]
-    assert table.drop_columns([*THUMBS, READ_BYTES]).schema.equals(pa.schema(expected))
+    assert table.drop_columns([OWN_FAULT, *THUMBS, READ_BYTES]).schema.equals(pa.schema(expected))
     rows = {row["x_box"]: row for row in table.to_pylist()}
     assert rows["4"]["error_code"] == "image_not_found"
     assert all(row["status"] == "restored" for box, row in rows.items() if box != "4")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from restore.run.error_budget import ErrorBudget
+from restore.run.error_budget import MAX_REPEATED_ROWS, SHARED, Doubt, ErrorBudget, budget_code
 
 FINE = [None]
 SPOILT, MISSING = ["image_unreadable"], ["image_not_found"]
+OWN = [budget_code("storage_denied", own=True)]
 CRASHED, OFFLINE = ["worker_crashed"], ["storage_unavailable"]
 
 
@@ -25,7 +30,9 @@ def stops_at(codes: list[str | None], max_failed: float = 0.2) -> tuple[int, str
 @pytest.mark.parametrize(
     ("codes", "rows", "words", "unrecorded"),
     [
-        (SPOILT * 30, 20, "the first 20 photos all failed", "image_unreadable"),
+        (CRASHED * 30, 20, "the first 20 photos all failed", "worker_crashed"),
+        (SPOILT * 60, 50, "50 of 50 photos failed", None),
+        (OWN * 60, 50, "50 of 50 photos failed", None),
         (OFFLINE * 30, 20, "the first 20 photos all failed", "storage_unavailable"),
         (FINE * 100_000 + OFFLINE * 300, 100_020, "20 photos in a row", "storage_unavailable"),
         (FINE * 100_000 + ["non_finite_output"] * 300, 100_020, "20 photos in a row", "non_finite_output"),
@@ -51,6 +58,8 @@ def test_a_run_stops(codes: list[str | None], rows: int, words: str, unrecorded:
         FINE * 1000 + OFFLINE * 19 + FINE * 1000 + OFFLINE * 19,
         FINE * 200 + (SPOILT + MISSING) * 20,
         FINE * 4 + (SPOILT + FINE * 4) * 500,
+        SPOILT * 49,
+        OWN * 49,
     ],
 )
 def test_a_run_goes_on(codes: list[str | None]) -> None:
@@ -74,8 +83,10 @@ def test_a_run_that_may_fail_whole_is_stopped_by_the_first_rule_alone() -> None:
     [
         ([], 0),
         (FINE, 0),
-        (SPOILT * 5, 5),
-        (SPOILT * 5 + FINE, 0),
+        (CRASHED * 5, 5),
+        (CRASHED * 5 + FINE, 0),
+        (SPOILT * 5, 0),
+        (OWN * 5, 0),
         (SPOILT + OFFLINE * 2, 2),
         (FINE + SPOILT * 5, 0),
         (FINE + OFFLINE * 5, 5),
@@ -95,3 +106,56 @@ def test_rows_count_alike_in_blocks_and_one_by_one() -> None:
         assert budget.spent() is None
     budget.add(OFFLINE * 16)
     assert budget.spent() is not None
+
+
+def mixed(rows: list[int]) -> list[int]:
+    """The order of `manifests.planning.plan`: every fourth row from elsewhere."""
+    if len(rows) < 40:
+        return rows
+    places = {
+        row: place if place % 4 < 3 else (place // 4) * 0.6180339887498949 % 1 * len(rows)
+        for place, row in enumerate(rows)
+    }
+    return sorted(rows, key=lambda row: (places[row], row))
+
+
+def run_once(
+    rows: list[int], fails: Callable[[int], str | None], doubt: Doubt
+) -> tuple[set[int], str | None]:
+    """One run over the rows: those that it records, and the code that it leaves unrecorded."""
+    budget, seen = ErrorBudget(0.2, doubt), list[int]()
+    for row in mixed(rows):
+        seen.append(row)
+        budget.add([fails(row)])
+        if (spent := budget.spent()) is not None:
+            lost = {row for row in seen if spent.unrecorded is not None and fails(row) == spent.unrecorded}
+            return set(seen) - lost, spent.unrecorded
+    return set(seen), None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    count=st.integers(1, 150),
+    bad=st.sets(st.integers(0, 149)),
+    code=st.sampled_from([*sorted(SHARED), *SPOILT, *CRASHED, *OWN]),
+)
+def test_bad_rows_never_stop_the_good_ones_for_long(count: int, bad: set[int], code: str) -> None:
+    left, unrecorded, idle = list(range(count)), None, 0
+    for _ in range(count + 3):
+        if not left:
+            break
+        planned = Doubt(code=unrecorded, planned=len(left))
+        recorded, unrecorded = run_once(left, lambda row: code if row in bad else None, planned)
+        idle = 0 if recorded else idle + 1
+        assert idle < 2, "two runs in a row without progress"
+        left = [row for row in left if row not in recorded]
+    assert not left
+
+
+@pytest.mark.parametrize("code", sorted(SHARED))
+def test_a_broken_world_records_nothing_while_much_is_left(code: str) -> None:
+    unrecorded = None
+    for _ in range(5):
+        planned = Doubt(code=unrecorded, planned=MAX_REPEATED_ROWS + 1)
+        recorded, unrecorded = run_once(list(range(MAX_REPEATED_ROWS + 1)), lambda _: code, planned)
+        assert recorded == set() and unrecorded == code
