@@ -266,7 +266,7 @@ def _todo(con: duckdb.DuckDBPyConnection, extra: list[str], limit: int | None) -
 
 # Three of four rows stay in the manifest's order. The fourth is drawn from anywhere: multiples of the golden
 # ratio fall evenly over the whole. So twenty rows in a row hold some from further on, and a box of bad photos
-# at one place is told from a broken world. Few rows stay as they are.
+# at one place does not look like a broken world. Few rows stay as they are.
 _MIXED = f"""
     CASE WHEN places < {MIXED_FROM_ROWS} OR place % 4 < 3 THEN place
     ELSE (place // 4) * 0.6180339887498949 % 1 * places END

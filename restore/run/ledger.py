@@ -244,7 +244,7 @@ def last_unrecorded(store: OutStore) -> str | None:
     try:
         record = json.loads(store.read(f"runs/{records[-1]}"))
         return next(iter(record.get("unrecorded") or {}), None)
-    except (FileNotFoundError, ValueError, AttributeError):  # of another version, or not of ours
+    except (FileNotFoundError, ValueError, AttributeError):  # a record of another version
         return None
 
 
