@@ -16,7 +16,12 @@ from restore.identity import PIPELINE_VERSION
 from restore.item import EXTRA_PREFIX, PLAN_SCHEMA
 from restore.outcome import REMOVED
 
-RETRIED = (ErrorCode.STORAGE_DENIED, ErrorCode.STORAGE_UNAVAILABLE, ErrorCode.CHANGED_DURING_RUN)
+RETRIED = (
+    ErrorCode.STORAGE_DENIED,
+    ErrorCode.STORAGE_UNAVAILABLE,
+    ErrorCode.CHANGED_DURING_RUN,
+    ErrorCode.VERIFY_FAILED,  # a store that keeps other bytes than it was sent
+)
 """Failures that a later run tries again by itself, however often."""
 
 RETRIED_ONCE = (ErrorCode.WORKER_CRASHED, ErrorCode.TIMED_OUT)

@@ -15,6 +15,7 @@ from azure.storage.blob.aio import BlobClient
 
 from restore.errors import StorageConfigError
 from restore.storage.base import BeforeRead, Entry, Fetched, require_same
+from restore.storage.integrity import require_announced, require_kept
 from restore.storage.object_store import ObjectStore, Page, media_type, split, tag, unnameable
 from restore.storage.retry import answered, patience
 
@@ -23,6 +24,9 @@ PAGE = 5000
 
 CALL: dict[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 30}
 """Of each request: `restore.storage.retry` tries again, at shorter intervals than the client would."""
+
+ONE_REQUEST = 64 * 2**20
+"""Bytes up to which the client sends a blob whole; a larger one goes in blocks."""
 
 T = TypeVar("T")
 
@@ -44,7 +48,9 @@ class AzureStore(ObjectStore):
             check_before_read(stream.properties.size, version)
             try:
                 reading = asyncio.wait_for(stream.readall(), patience(stream.properties.size))
-                return Fetched(await reading, version)
+                data = await reading
+                require_announced(path, data, size=stream.properties.size, md5=_md5(stream.properties))
+                return Fetched(data, version)
             except azure.ResourceModifiedError:
                 require_same(path, version, "another")
                 raise
@@ -105,9 +111,15 @@ class AzureStore(ObjectStore):
 
     def _upload(self, path: str, data: bytes, overwrite: bool) -> None:
         kind = ContentSettings(content_type=media_type(path))
-        self._with_blob(
-            path, lambda blob: blob.upload_blob(data, overwrite=overwrite, content_settings=kind, **CALL)
-        )
+
+        async def write(blob: BlobClient) -> None:
+            answer = await blob.upload_blob(data, overwrite=overwrite, content_settings=kind, **CALL)
+            # The answer to a list of blocks gives the MD5 of that list.
+            md5 = bytes(answer.get("content_md5") or b"").hex() if len(data) <= ONE_REQUEST else ""
+            size = None if md5 else (await blob.get_blob_properties(**CALL)).size
+            require_kept(path, data, size=size, md5=md5 or None, version=tag(answer["etag"]))
+
+        self._with_blob(path, write)
 
     def _with_blob(self, path: str, work: Callable[[BlobClient], Awaitable[T]]) -> T:
         container, key = split(path)
@@ -125,6 +137,12 @@ class AzureStore(ObjectStore):
 
 def _entry(blob: BlobProperties) -> Entry:
     return Entry(blob.name, blob.size, tag(blob.etag), blob.last_modified.astimezone(UTC))
+
+
+def _md5(blob: BlobProperties) -> str | None:
+    """The MD5 that a blob was uploaded with, in hexadecimal digits; None where it was without."""
+    given = blob.content_settings.content_md5
+    return bytes(given).hex() if given else None
 
 
 def _is_folder(blob: BlobProperties) -> bool:

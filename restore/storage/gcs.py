@@ -13,6 +13,7 @@ from gcsfs.retry import ChecksumError, HttpError
 
 from restore.errors import StorageConfigError
 from restore.storage.base import BeforeRead, Entry, Fetched, require_same
+from restore.storage.integrity import hex_of_base64, require_announced, require_kept
 from restore.storage.object_store import ObjectStore, Page, media_type, split, unnameable
 from restore.storage.retry import Damaged, answered
 
@@ -40,6 +41,7 @@ class GcsStore(ObjectStore):
                 )
         except FileNotFoundError:
             require_same(path, found["generation"], "none")
+        require_announced(path, bytes(data), size=int(found["size"]), md5=hex_of_base64(found.get("md5Hash")))
         return Fetched(bytes(data), found["generation"])
 
     def version(self, path: str) -> str | None:
@@ -84,11 +86,14 @@ class GcsStore(ObjectStore):
         )
 
     def _put(self, path: str, data: bytes, mode: Literal["create", "overwrite"]) -> None:
-        split(path)
+        bucket, key = split(path)
         kind = {"content_type": found} if (found := media_type(path)) else {}
         with errors_of_storage(path):
             # One request whatever the size: it takes the condition along, and leaves no half upload.
-            self._fs.pipe_file(path, data, mode=mode, chunksize=len(data) + 1, **kind)
+            answer = self._fs.pipe_file(path, data, mode=mode, chunksize=len(data) + 1, **kind)
+        kept = answer if "size" in answer else self._call("GET", "b/{}/o/{}", bucket, key)
+        md5, version = hex_of_base64(kept.get("md5Hash")), answer.get("generation")
+        require_kept(path, data, size=int(kept["size"]), md5=md5, version=version)
 
     def _call(self, method: str, place: str, *names: str, **parameters: Any) -> dict[str, Any]:
         with errors_of_storage("/".join(names)):

@@ -14,7 +14,8 @@ import aiohttp
 from restore.errors import ErrorCode, ItemError
 from restore.storage.access import is_metadata_address
 from restore.storage.base import BeforeRead, Fetched
-from restore.storage.retry import Refused
+from restore.storage.integrity import require_announced
+from restore.storage.retry import Damaged, Refused
 
 CONNECT_SECONDS, READ_SECONDS = 5, 30
 MAX_SECONDS = 600
@@ -48,9 +49,12 @@ async def _get(url: str, check_before_read: BeforeRead) -> Fetched:
     async with _answer(url) as response:
         version = _token(response)
         check_before_read(response.content_length or 0, version)
-        return Fetched(
-            await asyncio.wait_for(_body(response, check_before_read, version), MAX_SECONDS), version
-        )
+        data = await asyncio.wait_for(_body(response, check_before_read, version), MAX_SECONDS)
+        packed = response.headers.get("Content-Encoding", "identity") != "identity"
+        require_announced(url, data, size=None if packed else response.content_length)
+        if not data:  # no photograph is empty, and a server that lost a body may say that it has no bytes
+            raise Damaged(None, "the body is empty", url)
+        return Fetched(data, version)
 
 
 async def _body(response: aiohttp.ClientResponse, check_before_read: BeforeRead, version: str) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.storage.base import NOWHERE, BeforeRead, Entry, Fetched, require_same
+from restore.storage.integrity import require_kept
 
 TEMPORARY = ".silverprint-"
 """What the name of a file that is still being written starts with."""
@@ -171,6 +172,7 @@ def _write_beside(path: str, data: bytes) -> Path:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+            require_kept(path, data, size=os.fstat(file.fileno()).st_size)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -6,7 +6,7 @@ import errno
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -18,11 +18,14 @@ from restore.identity import sha256_bytes
 from restore.storage.access import forbidden_reason
 from restore.storage.base import Entry, Store
 from restore.storage.filesystems import arrow_filesystem, store_at
+from restore.storage.integrity import Misstored
 from restore.storage.retry import ATTEMPTS, cannot_serve, describe, refuses_name, refuses_size, retrying
 from restore.storage.s3 import S3Store, Upload
 from restore.storage.uris import Location, redact
 
 CHECK_ATTEMPTS = 3
+WRITES = 3
+"""Tries to write an object that the store keeps with other bytes."""
 
 Names = list[str]
 T = TypeVar("T")
@@ -223,13 +226,36 @@ def _join(root: str, path: str) -> str:
 def _create(store: Store, path: str, data: bytes) -> bytes | None:
     """None when created, otherwise the bytes that hold the name."""
     try:
-        store.create(path, data)
+        _create_checked(store, path, data)
     except FileExistsError:
         try:
             return store.get(path, _admit_any).data
         except FileNotFoundError:
             raise BlockingIOError(errno.EAGAIN, "removed while it was read back", path) from None
     return None
+
+
+def _create_checked(store: Store, path: str, data: bytes) -> None:
+    """Create, and again where the store keeps other bytes than it was sent."""
+    for attempt in range(1, WRITES + 1):
+        try:
+            return store.create(path, data)
+        except Misstored as error:
+            if not _removed(store, path, error.version) or attempt == WRITES:
+                raise ItemError(
+                    ErrorCode.VERIFY_FAILED, f"{path}: {error.strerror}, in {attempt} writes; check the store"
+                ) from error
+    raise AssertionError("unreachable")
+
+
+def _removed(store: Store, path: str, version: str | None) -> bool:
+    """Whether the name is free again. A wrong object is removed only where it is provably our own write."""
+    found = store.version(path)
+    if found is not None and found == version:
+        with suppress(PermissionError):  # rights to delete outputs are not asked for
+            store.remove(path)
+            return True
+    return found is None
 
 
 def _s3(store: Store) -> S3Store:

@@ -53,11 +53,10 @@ class Damaged(OSError):
 
 
 class Unforeseen(OSError):
-    """An error of a store's library that no rule here knows; `kind` is the name of its class."""
+    """An error of a store's library that no rule here knows."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(None, type(error).__name__)
-        self.kind = type(error).__name__
 
 
 # Credentials that the machine's role or session renews by itself, if not at once.
@@ -183,12 +182,14 @@ def describe(error: BaseException | None) -> str:
     if isinstance(error, Answered) and error.code:
         return error.code
     status = http_status(error)
-    if status:
-        return f"HTTP {status}"
-    if isinstance(error, Unforeseen):
-        return error.kind
-    if isinstance(error, Damaged) or (type(error) is OSError and error.errno):
-        return (error.strerror or "").lower()
+    return f"HTTP {status}" if status else _words(error)
+
+
+def _words(error: BaseException | None) -> str:
+    if isinstance(error, (Damaged, Unforeseen)):
+        return str(error.strerror)
+    if type(error) is OSError and error.errno:
+        return os.strerror(error.errno).lower()
     return type(error).__name__
 
 

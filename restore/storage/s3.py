@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,10 +17,13 @@ from typing import Any, Literal, TypeVar
 from botocore.exceptions import ParamValidationError  # type: ignore[import-untyped]
 
 from restore.storage.base import BeforeRead, Entry, Fetched
+from restore.storage.integrity import require_announced, require_kept
 from restore.storage.object_store import ObjectStore, Page, media_type, tag, unnameable
 from restore.storage.retry import PATIENCE, http_status, patience, retrying
 
 T = TypeVar("T")
+
+_MD5 = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,14 @@ class S3Store(ObjectStore):
         try:
             version, size = tag(response["ETag"]), response["ContentLength"]
             check_before_read(size, version)
-            return Fetched(self._within(patience(size), body.read()), version)
+            data = self._within(patience(size), body.read())
         finally:
             self._fs.loop.call_soon_threadsafe(body.close)
+        md5 = _md5(bucket, response)
+        if not data and md5 is None:  # an answer that lost its body announces no bytes either
+            size = self._call("head_object", bucket, Key=key)["ContentLength"]
+        require_announced(path, data, size=size, md5=md5)
+        return Fetched(data, version)
 
     def version(self, path: str) -> str | None:
         """The ETag of one object; None where there is none."""
@@ -122,14 +131,23 @@ class S3Store(ObjectStore):
     def _put(self, path: str, data: bytes, mode: Literal["create", "overwrite"]) -> None:
         """Write, saying FileExistsError also for stores whose 412 does not name the failed condition."""
         kind = {"ContentType": found} if (found := media_type(path)) else {}
+        writing = self._fs._pipe_file(path, data, mode=mode, **kind)
         try:
-            self._within(patience(len(data)), self._fs._pipe_file(path, data, mode=mode, **kind))
+            self._require_kept(path, data, self._within(patience(len(data)), writing))
         except ParamValidationError as error:
             raise unnameable(path) from error
         except OSError as error:
             if http_status(error) == 412:
                 raise FileExistsError(errno.EEXIST, "name is taken", path) from error
             raise
+
+    def _require_kept(self, path: str, data: bytes, answer: dict[str, Any] | None) -> None:
+        """Hold the answer to a write against the data. Several parts have none, and some ETags are no MD5."""
+        bucket, _, key = path.partition("/")
+        version = tag(answer["ETag"]) if answer and "ETag" in answer else None
+        md5 = _md5(bucket, answer) if answer and version else None
+        size = None if md5 else self._call("head_object", bucket, Key=key)["ContentLength"]
+        require_kept(path, data, size=size, md5=md5, version=version)
 
     def _call(self, method: str, bucket: str, **parameters: str) -> Any:
         try:
@@ -144,3 +162,10 @@ class S3Store(ObjectStore):
             return await asyncio.wait_for(work, seconds)
 
         return asyncio.run_coroutine_threadsafe(bounded(), self._fs.loop).result()
+
+
+def _md5(bucket: str, answer: dict[str, Any]) -> str | None:
+    """The MD5 that an ETag is. None for parts, for keys of KMS or customers, and in directory buckets."""
+    encrypted = answer.get("SSECustomerAlgorithm") or "kms" in answer.get("ServerSideEncryption", "")
+    etag = tag(answer["ETag"])
+    return etag if _MD5.fullmatch(etag) and not encrypted and not bucket.endswith("-x-s3") else None

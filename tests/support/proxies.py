@@ -18,6 +18,11 @@ LOST, RESET, CUT, DRIP = "lost", "reset", "cut", "drip"
 """Faults. The request is passed on and done. LOST: the connection is cut instead of its answer. RESET: in
 the midst of the answer's body. CUT: the body ends early and in peace. DRIP: it comes slowly."""
 
+EMPTY, FLIPPED, SHORTENED = "empty", "flipped", "shortened"
+"""Faults. EMPTY: the answer has its headers, and no bytes. FLIPPED: one bit of its body is changed.
+SHORTENED: only the start of the request's body is passed on, and the store accepts it. Each without the
+checksums of S3's clients, which not all stores know."""
+
 SLOW_DOWN, INTERNAL, EXPIRED = (503, "SlowDown"), (500, "InternalError"), (400, "ExpiredToken")
 """Faults: the store answers so, and nothing is done."""
 
@@ -47,15 +52,33 @@ class Proxy(BaseHTTPRequestHandler):
         if isinstance(fault, tuple):
             self.refuse(*fault)
             return
+        headers = dict(self.headers)
+        if fault == SHORTENED:
+            body = self.shortened(body)
+            headers = without_checksums(headers) | {"Content-Length": str(len(body))}
         connection = http.client.HTTPConnection(self.target)
-        connection.request(self.command, self.path, body, dict(self.headers))
+        connection.request(self.command, self.path, body, headers)
         reply = connection.getresponse()
         data = reply.read()
         if fault == LOST:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        self.answer(reply.status, reply.getheaders(), data, fault)
+        if fault == EMPTY:
+            data = b""
+        if fault == FLIPPED:
+            data = bytes([data[0] ^ 1]) + data[1:]
+        answered = dict(reply.getheaders())
+        self.answer(
+            reply.status,
+            [*(without_checksums(answered) if fault in (EMPTY, FLIPPED) else answered).items()],
+            data,
+            fault,
+        )
+
+    def shortened(self, body: bytes) -> bytes:
+        """The start of a request's body."""
+        return body[:100]
 
     def fault(self) -> Fault | None:
         """What spoils this request: the first of `spoil` that names its method."""
@@ -74,11 +97,12 @@ class Proxy(BaseHTTPRequestHandler):
         self, status: int, headers: list[tuple[str, str]], data: bytes, fault: Fault | None = None
     ) -> None:
         self.send_response_only(status)
-        dropped = {"transfer-encoding", "connection"} | ({"content-length"} if data else set())
+        spoilt = bool(data) or fault == EMPTY
+        dropped = {"transfer-encoding", "connection"} | ({"content-length"} if spoilt else set())
         for name, value in headers:
             if name.lower() not in dropped:
                 self.send_header(name, value)
-        if data or not headers:
+        if spoilt or not headers:
             self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.send_body(data, fault)
@@ -101,6 +125,11 @@ class Proxy(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None: ...
 
     do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = pass_on  # noqa: N815
+
+
+def without_checksums(headers: dict[str, str]) -> dict[str, str]:
+    """The headers without those that name S3's checksums."""
+    return {name: value for name, value in headers.items() if "checksum" not in name.lower()}
 
 
 class Flaky(Proxy):
