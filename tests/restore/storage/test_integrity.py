@@ -85,7 +85,7 @@ def test_a_store_that_keeps_less_than_it_was_sent(s3: Any, proxy: type[Proxy]) -
     assert store.names("images") == ["a.png"]
 
 
-def test_without_the_right_to_delete_the_wrong_object_stays_and_is_told(s3: Any, proxy: type[Proxy]) -> None:
+def test_without_the_right_to_delete_the_wrong_object_stays(s3: Any, proxy: type[Proxy]) -> None:
     store = OutStore.open(f"s3://{s3.fresh_bucket()}")
     proxy.spoil += [("PUT", SHORTENED), ("DELETE", (403, "AccessDenied"))]
     with code_of(ErrorCode.VERIFY_FAILED):
