@@ -134,4 +134,4 @@ def _reference(item: Item, job: Job) -> Picture | None:
         truth = fetch_input(item.reference, None, ErrorCode.IMAGE_NOT_FOUND, job)
         return codec.decode(truth.data, max_megapixels=job.max_megapixels)
     except ItemError as error:
-        raise ItemError(error.code, f"the reference: {error.message}") from None
+        raise ItemError(error.code, f"the reference: {error.message}", error.own) from None

@@ -98,11 +98,23 @@ def _strange_host(location: Location) -> str | None:
 
 def is_metadata_address(address: str) -> bool:
     """Whether an IP address is link-local or a cloud's metadata service, also by a gateway to IPv4."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        translated = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
-        ip = translated or ip.ipv4_mapped or ip.sixtofour or ip
+    ip = _translated(address)
     return ip.is_link_local or ip in _METADATA
+
+
+def is_loopback_address(address: str) -> bool:
+    """Whether an IP address leads to this machine itself, also by a gateway to IPv4."""
+    ip = _translated(address)
+    return ip.is_loopback or ip.is_unspecified
+
+
+def _translated(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An IP address without its zone; the IPv4 address where it stands for one."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    gateway = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
+    return gateway or ip.ipv4_mapped or ip.sixtofour or ip
 
 
 def _http_reason(uri: str) -> str | None:

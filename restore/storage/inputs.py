@@ -28,6 +28,10 @@ HEADS_BELOW = 3
 """Most objects of a folder that are requested one by one; more are found by listing it."""
 
 
+WEB_LOOK_UPS = 3
+"""Tries to look up a version on the web: a plan does not wait for one host."""
+
+
 STREAM_BUFFER = 2**20
 
 
@@ -80,6 +84,7 @@ def _item_error(uri: str, error: OSError, missing: ErrorCode) -> ItemError:
             ErrorCode.STORAGE_UNAVAILABLE,
             f"{redact(uri)} is in an archive tier, such as Glacier ({describe(error)}); restore the "
             "object, then run again",
+            own=True,
         )
     if isinstance(error, PermissionError):
         return ItemError(
@@ -168,8 +173,9 @@ def _listed_versions(store: ObjectStore, path: str, folder: str, uris: set[str])
 
 def _version(uri: str) -> str | None:
     store, path = _reader(Location.of(uri))
+    attempts = WEB_LOOK_UPS if isinstance(store, HttpStore) else ATTEMPTS
     try:
-        return retrying(uri, lambda: store.version(path))
+        return retrying(uri, lambda: store.version(path), attempts)
     except OSError:
         return None  # the photo's own fetch says why in its row
     except ItemError:

@@ -160,7 +160,9 @@ def _token(status: os.stat_result) -> str:
 
 def _require_regular(path: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise ItemError(ErrorCode.STORAGE_DENIED, f"{path} is not a regular file; point at an image file")
+        raise ItemError(
+            ErrorCode.STORAGE_DENIED, f"{path} is not a regular file; point at an image file", own=True
+        )
 
 
 def _write_beside(path: str, data: bytes) -> Path:

@@ -52,6 +52,10 @@ class Damaged(OSError):
     """Bytes other than those that the store announced. The same call may bring the right ones."""
 
 
+class Broken(OSError):
+    """A server whose answers make no sense or do not end; asking again at once is no use."""
+
+
 class Unforeseen(OSError):
     """An error of a store's library that no rule here knows."""
 
@@ -186,7 +190,7 @@ def describe(error: BaseException | None) -> str:
 
 
 def _words(error: BaseException | None) -> str:
-    if isinstance(error, (Damaged, Unforeseen)):
+    if isinstance(error, (Broken, Damaged, Unforeseen)):
         return str(error.strerror)
     if type(error) is OSError and error.errno:
         return os.strerror(error.errno).lower()

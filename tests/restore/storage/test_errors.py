@@ -106,7 +106,7 @@ def test_answers_for_an_input_are_a_row_that_is_tried_again(
     with code_of(expected) as raised:
         fetch(f"s3://{s3.fresh_bucket()}/a.png", version=None, missing=MISSING)
     assert code in str(raised.value)
-    assert ("archive tier" in str(raised.value)) is (code == "InvalidObjectState")
+    assert ("archive tier" in str(raised.value)) is raised.value.own is (code == "InvalidObjectState")
 
 
 @pytest.mark.parametrize("name", DEAD)
