@@ -17,8 +17,8 @@ REST_SECONDS = 60.0
 class HostBreaker:
     """Counts each host's failures in a row. One per process; safe for several threads.
 
-    A connection that fails concerns the host and counts each time. A slow answer may concern its URL alone, so
-    it counts once for each URL.
+    A connection that fails counts each time: it concerns the host. A slow answer may concern its URL only,
+    and counts once for each URL.
     """
 
     def __init__(self) -> None:
