@@ -71,13 +71,22 @@ def print_estimate(planned: Plan, spec: RunSpec) -> None:
         print(line, file=spec.console)
 
 
-def print_summary(run_id: str, verdict: str, tally: Tally, message: str, spec: RunSpec) -> None:
-    """The verdict of a run, and its photos by result; a reused one was not painted."""
+def print_summary(
+    run_id: str, verdict: str, tally: Tally, message: str, spec: RunSpec, failed_before: int
+) -> None:
+    """The verdict of a run, and its photos by result; a reused one was not painted.
+
+    Args:
+        failed_before: rows that failed in earlier runs and are not tried again.
+    """
     console = spec.console
     counts = ", ".join(f"{count} {result}" for result, count in sorted(tally.results.items()))
     print(f"run {run_id}: {verdict}: {counts or 'nothing to do'}", file=console)
     for error, count in tally.codes.most_common():
         print(f"  {count} failed with {error}", file=console)
+    if failed_before:
+        text = "failed in earlier runs and were not tried again; --retry-failed tries them"
+        print(f"  {failed_before} {text}", file=console)
     if tally.referenced:
         print(
             f"  inside the damage, over {tally.referenced} with a reference: "

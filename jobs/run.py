@@ -22,7 +22,7 @@ from jobs.console import print_plan, print_summary
 from jobs.exit_codes import ALL_WELL, OTHER, OUT_OF_TIME, SOME_FAILED, VERDICTS
 from jobs.run_spec import RunSpec
 from manifests.catalog.rows import Rows, committed_rows
-from manifests.planning.plan import Plan
+from manifests.planning.plan import FAILED_BEFORE, Plan
 from manifests.planning.removed import removed_outcomes
 from manifests.planning.reuse import completed, reused_outcomes
 from restore import identity
@@ -110,7 +110,7 @@ class Run:
             self._events.stop(message)
         tally = ledger.tally
         self._events.end(verdict, code, tally.status, tally.codes, report)
-        print_summary(self.run_id, verdict, tally, message, spec)
+        print_summary(self.run_id, verdict, tally, message, spec, planned.counts.get(FAILED_BEFORE, 0))
         if report:
             print(f"report: {spec.store.root}/{report}", file=spec.console)
         return record
@@ -217,6 +217,7 @@ class Run:
             "committed": ledger.committed,
             "parts": ledger.parts,
             "unrecorded": ledger.unrecorded,
+            "failed_before": planned.counts.get(FAILED_BEFORE, 0),
             "photos_per_second": ledger.tally.rate,
             "recipe": spec.recipe.model_dump(),
             "recipe_hash": identity.recipe_hash(spec.recipe),

@@ -171,11 +171,16 @@ def _open_rows(wanted: str) -> str:
     """
 
 
+# A listing has no references, so a missing one is not retried.
+_OF_REFERENCE = f"error_code = '{ErrorCode.IMAGE_NOT_FOUND}'"
+_OF_REFERENCE += " AND starts_with(coalesce(error_message, ''), 'the reference: ')"
+
 # All that ever became of the open rows, each compared with what is wanted now. Keys are matched within an
 # item: equal files have equal ETags, and so equal keys, but names and seeds come from the item.
 HISTORY = f"""
     CREATE TEMP TABLE history AS
-    SELECT row, row_id, status IN {sql.texts(SUCCESS)} AS success, status = '{REMOVED}' AS pruned, error_code,
+    SELECT row, row_id, status IN {sql.texts(SUCCESS)} AS success, status = '{REMOVED}' AS pruned,
+        if({_OF_REFERENCE}, 'reference_not_found', error_code) AS error_code,
         past.work_key = open.work_key AS same,
         past.recipe_hash = open.recipe_hash AND past.overrides = open.overrides
             AND past.engine_hash IS NOT DISTINCT FROM open.engine_hash
@@ -235,8 +240,13 @@ def _after_failure(retry_failed: bool, copy_unmasked: bool) -> str:
         f"last_code = '{ErrorCode.CHANGED_DURING_RUN}' AND pinned"  # a pin does not move by itself
     )
     unmasked = f"{str(copy_unmasked).lower()} AND last_code = '{ErrorCode.MASK_NOT_FOUND}' AND unmasked"
+    # The listing had it and reading did not: the store may have it again under that version.
+    listed = f"""NOT pinned AND (
+        last_code = '{ErrorCode.IMAGE_NOT_FOUND}' AND open.image_version IS NOT NULL
+        OR last_code = '{ErrorCode.MASK_NOT_FOUND}' AND open.mask_version IS NOT NULL)"""
     return f"""CASE
                     WHEN {unmasked} THEN 'retry'
+                    WHEN {listed} THEN 'retry'
                     WHEN {pinned_change} THEN '{given_up}'
                     WHEN last_code IN {sql.texts(RETRIED)} THEN 'retry'
                     WHEN last_code IN {sql.texts(RETRIED_ONCE)} AND crashes = 1 THEN 'retry'

@@ -26,6 +26,8 @@ from restore.storage.uris import SIGNED_QUERY, redact, resolve
 OPTIONAL = ("mask", "image_version", "mask_version", "reference")
 URIS = ("image", "mask", "reference")
 _SIZES = ("image_bytes", "image_mtime", "mask_bytes", "mask_mtime", "width", "height")
+LISTED = ("image_mtime", "mask_mtime")
+"""Columns that a listing alone writes: a version beside one was listed, and nobody pinned it."""
 UNUSED = (*_SIZES, "bit_depth", "color_mode", "reason")
 RESERVED = (*UNUSED, "priority")
 """Columns that a listing may hold."""
@@ -40,6 +42,8 @@ NORMAL_SCHEMA = pa.schema(
         pa.field("row", pa.int64(), nullable=False),
         *(pa.field(name, pa.string(), nullable=name not in REQUIRED) for name in (*REQUIRED, *OPTIONAL)),
         pa.field("priority", pa.float64()),
+        pa.field("image_listed", pa.bool_(), nullable=False),
+        pa.field("mask_listed", pa.bool_(), nullable=False),
         pa.field("overrides", pa.string(), nullable=False),
     ]
 )
@@ -97,7 +101,7 @@ def input_policy(manifest: str, allow_root: Sequence[str], allow_http: bool) -> 
 def fill_versions(manifest: Manifest, policy: AccessPolicy) -> SpooledTable:
     """The manifest's rows with the store's present version wherever none was given.
 
-    Adds `image_pinned` and `mask_pinned`: whether the version came with the manifest. An object that
+    Adds `image_pinned` and `mask_pinned`: whether a person gave the version, and no listing. An object that
     does not exist, or that `policy` does not let us look at, keeps a null version.
     """
     with sql.connection() as con:
@@ -112,8 +116,8 @@ def fill_versions(manifest: Manifest, policy: AccessPolicy) -> SpooledTable:
             SELECT manifest.* REPLACE (
                     coalesce(image_version, of_image.value) AS image_version,
                     if(mask IS NULL, NULL, coalesce(mask_version, of_mask.value)) AS mask_version),
-                image_version IS NOT NULL AS image_pinned,
-                mask IS NOT NULL AND mask_version IS NOT NULL AS mask_pinned
+                image_version IS NOT NULL AND NOT image_listed AS image_pinned,
+                mask IS NOT NULL AND mask_version IS NOT NULL AND NOT mask_listed AS mask_pinned
             FROM manifest
                 LEFT JOIN found AS of_image ON of_image.key = image
                 LEFT JOIN found AS of_mask ON of_mask.key = mask
@@ -168,7 +172,7 @@ def _known(chunk: Chunk, seen: dict[str, None], faults: Faults) -> pa.Table:
             faults.add_once(unknown_column(name, [*REQUIRED, *OPTIONAL, *override_kinds(), *RESERVED]))
         elif pa.types.is_nested(column.type):
             faults.add_once(f"column {name} holds {column.type}; write plain values")
-        elif name not in UNUSED:
+        elif name not in UNUSED or name in LISTED:
             kept[name] = plain(column)
         seen[name] = None
     return pa.table(kept)
@@ -214,6 +218,9 @@ def _normalised(con: duckdb.DuckDBPyConnection, columns: pa.Table, uri: str) -> 
         name: f"nullif(trim({selected[name]}, '\"'), '')" for name in ("image_version", "mask_version")
     }
     selected["priority"] = f"TRY_CAST({values.get('priority', 'NULL')} AS DOUBLE)"
+    for name in LISTED:
+        listed = f"nullif({values.get(name, 'NULL')}, '') IS NOT NULL"
+        selected[name.replace("mtime", "listed")] = listed
     selected["overrides"] = overrides_json({n: values[n] for n in override_kinds() if n in values})
     selected |= {name: values[name] for name in values if name.startswith(EXTRA_PREFIX)}
     query = ", ".join(f"{value} AS {sql.name(name)}" for name, value in selected.items())

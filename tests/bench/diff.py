@@ -61,7 +61,8 @@ def _commit(folder: Path, name: str, rows: int) -> None:
         for part in range(PARTS):
             con.execute(f"""
                 COPY (SELECT printf('%06d-%05d-%06d', 1, {part}, file_row_number) AS row_id, item_id,
-                    'run' AS run_id, 'restored' AS status, NULL::VARCHAR AS error_code, work_key, reason,
+                    'run' AS run_id, 'restored' AS status, NULL::VARCHAR AS error_code,
+                    NULL::VARCHAR AS error_message, work_key, reason,
                     if(file_row_number % 100 = 0, 'older', image_version) AS image_version,
                     sha256(item_id) AS image_sha256, mask_version, sha256(work_key) AS mask_sha256,
                     '{RECIPE}' AS recipe_hash, overrides, {PIPELINE_VERSION}::INTEGER AS pipeline_version,

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BAD, ALL = 25, 60
 
 
-def run(manifest: Path, out: Path) -> subprocess.CompletedProcess[str]:
+def run(manifest: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
     command = [
         sys.executable,
         "-m",
@@ -68,3 +68,31 @@ def test_bad_photos_at_the_front_do_not_hide_the_good_ones(tmp_path: Path, kind:
     records = [json.loads(path.read_text()) for path in sorted((out / "runs").iterdir())]
     assert "the last error: " in first.stderr and not first.stderr.rstrip().endswith("the last error:")
     assert [record["unrecorded"] for record in records] == [{}, {}]
+
+
+def test_a_photo_that_was_away_for_one_run_is_restored_by_the_next(tmp_path: Path) -> None:
+    """Listed, missing when it is read, back unchanged: with the version that failed."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    archive(folder, "garbage")
+    listed, photos = tmp_path / "listed.parquet", tmp_path / "photos"
+    photos.mkdir()
+    for name in ("a.png", "a_mask.png"):
+        (photos / name).write_bytes((folder / ("good.png" if name == "a.png" else "mask.png")).read_bytes())
+    build = [sys.executable, "-m", "manifests", "build", "--images", str(photos), "--out", str(listed)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    away, kept = photos / "a.png", tmp_path / "kept.png"
+    away.rename(kept)
+    assert run(listed, out, "--allow-root", str(photos)).returncode == 3
+    kept.rename(away)  # the same file: size and time are those of the listing
+    again = run(listed, out, "--allow-root", str(photos))
+    assert again.returncode == 0 and "1 restored" in again.stdout, again.stdout + again.stderr
+
+
+def test_a_run_names_what_failed_before(tmp_path: Path) -> None:
+    manifest, out = archive(tmp_path / "in", "garbage"), tmp_path / "out"
+    manifest.write_text("\n".join(manifest.read_text().splitlines()[:4]))
+    assert run(manifest, out).returncode == 3
+    again = run(manifest, out)
+    assert again.returncode == 0 and "3 failed in earlier runs" in again.stdout, again.stdout
+    record = json.loads(max((out / "runs").iterdir()).read_text())
+    assert record["failed_before"] == 3

@@ -44,6 +44,7 @@ RECORD: dict[str, Kinds] = {
     "committed": int,
     "parts": list,
     "unrecorded": dict,
+    "failed_before": int,
     "photos_per_second": (float, type(None)),
     "recipe": dict,
     "recipe_hash": str,

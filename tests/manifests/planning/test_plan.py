@@ -180,6 +180,21 @@ def test_a_pin_that_does_not_match_waits_for_another_pin(pin: str) -> None:
     assert reason(log, row(**{pin: True, "image_version": "i2"})) == "image_changed"
 
 
+@pytest.mark.parametrize("code", ["image_not_found", "mask_not_found"])
+def test_what_a_listing_had_and_reading_did_not_is_tried_again(code: str) -> None:
+    log, name = Log(), code.removesuffix("_not_found")
+    for _ in range(3):
+        log.add(row(), code=code)
+    assert reason(log, row()) == "retry"
+    assert reason(log, row(**{f"{name}_pinned": True})) == "failed_before", "a person's pin waits for another"
+    missing = {f"{name}_version": None}
+    log.add(row(**missing), code=code)
+    assert reason(log, row(**missing)) == "failed_before", "no listing had it"
+    log = Log()
+    log.add(row(), code="image_not_found", error_message="the reference: /r.png does not exist")
+    assert reason(log, row()) == "failed_before", "a listing has no references"
+
+
 @pytest.mark.parametrize("code", ["worker_crashed", "timed_out"])
 def test_crashes_are_retried_once(code: str) -> None:
     log = Log()
@@ -404,7 +419,9 @@ def test_two_hundred_thousand_rows_take_seconds() -> None:
     same = ("item_id", "work_key", "image_version", "mask_version", "overrides")
     done |= {name: first[name] for name in same}
     done |= {"engine_hash": pa.repeat("hash-classical", rows), "pipeline_version": pa.repeat(1, rows)}
-    done |= dict.fromkeys(("error_code", "image_sha256", "mask_sha256"), pa.nulls(rows, pa.string()))
+    done |= dict.fromkeys(
+        ("error_code", "error_message", "image_sha256", "mask_sha256"), pa.nulls(rows, pa.string())
+    )
     began = time.monotonic()
     counts = plan(wanted, pa.table(done), recipe_hash="r1", engine_hashes=ENGINES, engine="auto").counts
     assert counts == {"done": rows}
@@ -417,5 +434,6 @@ def test_rows_without_a_mask_are_wanted_again_once_they_may_be_copied() -> None:
     log.add(bare, code="mask_not_found")
     assert reason(log, bare) == "failed_before"
     assert reason(log, bare, copy_unmasked=True) == "retry"
-    log.add(row("b"), code="mask_not_found")
-    assert reason(log, row("b"), copy_unmasked=True) == "failed_before", "its mask is named and missing"
+    missing = row("b", mask_version=None)
+    log.add(missing, code="mask_not_found")
+    assert reason(log, missing, copy_unmasked=True) == "failed_before", "its mask is named and missing"

@@ -353,6 +353,7 @@ def test_versions_are_filled_where_none_was_given(tmp_path: Path) -> None:
         {"item_id": "missing", "image": "none.png", "mask": "none.png"},
         {"item_id": "unmasked", "image": "a.png", "mask_version": "e2"},
         {"item_id": "denied", "image": str(outside)},
+        {"item_id": "listed", "image": "a.png", "image_version": "e1", "image_mtime": "2026-01-01T00:00:00Z"},
     ]
     manifest = read_manifest(written(tmp_path, "m.jsonl", "\n".join(map(json.dumps, rows))))
     table = fill_versions(manifest, AccessPolicy(roots=(str(tmp_path.resolve()),))).to_table()
@@ -365,6 +366,7 @@ def test_versions_are_filled_where_none_was_given(tmp_path: Path) -> None:
         (None, None, False, False),
         (image, None, False, False),
         (None, None, False, False),
+        ("e1", None, False, False),
     ]
     assert image is not None and mask is not None
     assert table["item_id"].to_pylist() == [row["item_id"] for row in rows]
