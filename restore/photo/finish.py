@@ -18,7 +18,7 @@ from restore.photo.inputs import fetch_input, memory_for_photo
 from restore.photo.state import FinishedPhoto, Job, PaintedPhoto, failed
 from restore.repair import outpaint, quality, verify
 from restore.repair.paste import paste
-from restore.storage import fetch
+from restore.storage import AccessPolicy, fetch
 
 MAX_WAITING_BYTES = 32 * 2**20
 """Largest output that may wait for its upload while the next photo is composed, bytes."""
@@ -33,7 +33,7 @@ def compose(photo: PaintedPhoto, job: Job) -> FinishedPhoto | Outcome:
         The picture that waits for `upload`; or the photo's row, where it failed or is uploaded already.
     """
     try:
-        data = _source_bytes(photo)
+        data = _source_bytes(photo, job.access)
         copies = 3 if photo.item.reference is None else 4
         with job.memory_gate.reserve(memory_for_photo(data, photo.recipe, job, copies)):
             composed = _composed(photo, data, job)
@@ -105,10 +105,15 @@ def _with_making(picture: Picture, making: xmp.Making) -> Picture:
         return replace(picture, xmp=xmp.packet(making), dropped=(*picture.dropped, "xmp"))
 
 
-def _source_bytes(photo: PaintedPhoto) -> bytes:
+def _source_bytes(photo: PaintedPhoto, access: AccessPolicy) -> bytes:
     if photo.source.data is not None:
         return photo.source.data
-    again = fetch(photo.item.image, version=photo.source.version, missing=ErrorCode.CHANGED_DURING_RUN)
+    again = fetch(
+        photo.item.image,
+        version=photo.source.version,
+        missing=ErrorCode.CHANGED_DURING_RUN,
+        access=access,
+    )
     if identity.sha256_bytes(again.data) != photo.source.sha256:
         raise ItemError(
             ErrorCode.CHANGED_DURING_RUN,

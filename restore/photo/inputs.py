@@ -35,7 +35,7 @@ def fetch_input(uri: str, version: str | None, missing: ErrorCode, job: Job, rea
     """
     job.access.check(uri)
     largest = int(job.max_megapixels * 1e6 * BYTES_A_PIXEL) + BYTES_BESIDES
-    return read(uri, version=version, missing=missing, max_bytes=largest)
+    return read(uri, version=version, missing=missing, max_bytes=largest, access=job.access)
 
 
 def memory_for_photo(data: bytes, recipe: Recipe, job: Job, copies: int) -> int:

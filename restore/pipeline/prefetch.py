@@ -39,13 +39,19 @@ class Prefetcher:
                     self._early[uri, version] = self._pool.submit(self._read, uri, version)
 
     def fetch(
-        self, uri: str, *, version: str | None, missing: ErrorCode, max_bytes: int | None = None
+        self,
+        uri: str,
+        *,
+        version: str | None,
+        missing: ErrorCode,
+        max_bytes: int | None = None,
+        access: AccessPolicy | None = None,
     ) -> Fetched:
         """As `restore.storage.fetch`, but without waiting where the input has been read."""
         early = self._early.pop((uri, version), None)
         found = early.result() if early is not None else None
         if found is None or (max_bytes is not None and len(found.data) > max_bytes):
-            return storage.fetch(uri, version=version, missing=missing, max_bytes=max_bytes)
+            return storage.fetch(uri, version=version, missing=missing, max_bytes=max_bytes, access=access)
         return found
 
     def _read(self, uri: str, version: str | None) -> Fetched | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from restore.errors import ErrorCode, ItemError, StorageConfigError
+from restore.storage.access import AccessPolicy
 from restore.storage.base import HTTP, NOWHERE, Entry, Fetched, Store
 from restore.storage.filesystems import arrow_filesystem, filesystem, object_store, store_at
 from restore.storage.http import HttpStore
@@ -42,11 +43,13 @@ def fetch(
     missing: ErrorCode,
     max_bytes: int | None = None,
     attempts: int = ATTEMPTS,
+    access: AccessPolicy | None = None,
 ) -> Fetched:
     """Read one input whole, with the store's token for exactly the bytes that came.
 
     Args:
         uri: absolute, and let pass by an `AccessPolicy`.
+        access: the policy that let it pass, which a local file must satisfy once more when it is open.
         version: the token it must have, as `versions` gives it; None takes what is there.
         missing: code for an object that does not exist, `image_not_found` or `mask_not_found`.
         max_bytes: refuse larger objects before reading them.
@@ -57,6 +60,8 @@ def fetch(
         StorageConfigError: when there are no credentials at all, or no library for the scheme.
     """
     store, path = _reader(Location.of(uri))
+    if isinstance(store, DiskStore) and access is not None:
+        store = DiskStore(check_opened=access.check)
 
     def check_before_read(size: int, found: str) -> None:
         if version is not None and found != version.strip('"'):

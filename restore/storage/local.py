@@ -23,7 +23,15 @@ _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 class DiskStore:
-    """Objects are regular files, named by absolute path; symlinks are followed."""
+    """Objects are regular files, named by absolute path; symlinks are followed.
+
+    Args:
+        check_opened: called with the real path of each file that is open for reading, so that a link swapped
+            after its check leads nowhere else. Raises to refuse the file.
+    """
+
+    def __init__(self, check_opened: Callable[[str], None] | None = None) -> None:
+        self._check_opened = check_opened
 
     def get(self, path: str, check_before_read: BeforeRead) -> Fetched:
         """Read one file; the version is taken on the open descriptor before and after."""
@@ -32,6 +40,8 @@ class DiskStore:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             status = os.fstat(file.fileno())
             _require_regular(path, status)
+            if self._check_opened is not None:
+                self._check_opened(_opened_path(path, file.fileno(), status))
             before = _token(status)
             check_before_read(status.st_size, before)
             data = file.read(status.st_size + 1)
@@ -135,6 +145,17 @@ def _entry(path: Path, relative: str) -> Entry | None:
     if not stat.S_ISREG(status.st_mode):
         return None
     return Entry(relative, status.st_size, _token(status), datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _opened_path(path: str, descriptor: int, status: os.stat_result) -> str:
+    """The real path of an open file, by the kernel; without `/proc`, by its links once more."""
+    link = Path(f"/proc/self/fd/{descriptor}")
+    if link.is_symlink():
+        return str(link.readlink())
+    real = Path(os.path.realpath(path))
+    if not os.path.samestat(real.lstat(), status):
+        require_same(path, "of one file", "of another file")
+    return str(real)
 
 
 def _utf8(path: Path) -> str:

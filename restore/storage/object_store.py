@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from restore.storage.base import BeforeRead, Entry, Fetched
-from restore.storage.retry import retrying
+from restore.storage.retry import Damaged, retrying
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,19 @@ class Page:
     entries: list[Entry]
     folders: list[str]
     next: str | None
+
+    @property
+    def names(self) -> set[str]:
+        """Keys of its entries and folders."""
+        return {entry.path for entry in self.entries} | set(self.folders)
+
+
+def _without_repeats(page: Page, before: Page | None) -> Page:
+    """The page with each name once, and without those of the page before: some stores double entries."""
+    known = before.names if before else set[str]()
+    entries = {entry.path: entry for entry in page.entries if entry.path not in known}
+    folders = dict.fromkeys(name for name in page.folders if name not in known)
+    return Page(list(entries.values()), list(folders), page.next)
 
 
 class ObjectStore(ABC):
@@ -84,20 +97,28 @@ class ObjectStore(ABC):
             for entry in page.entries:
                 yield entry.path[len(prefix) :], entry.version
 
-    def ask(self, bucket: str, prefix: str, delimiter: str, after: str | None) -> Page:
-        """`page`, tried again while the store is away."""
-        call = partial(self.page, bucket, prefix, delimiter, after)
+    def ask(self, bucket: str, prefix: str, delimiter: str, before: Page | None) -> Page:
+        """The page after `before`, tried again while the store is away, without what `before` has.
+
+        Raises:
+            ItemError: `storage_unavailable`, also for a store that gives the same page again and again.
+        """
+        call = partial(self._new_page, bucket, prefix, delimiter, before)
         return retrying(f"{self.scheme}://{bucket}/{prefix}", call)
+
+    def _new_page(self, bucket: str, prefix: str, delimiter: str, before: Page | None) -> Page:
+        page = self.page(bucket, prefix, delimiter, before.next if before else None)
+        fresh = _without_repeats(page, before)
+        if before and (page.next == before.next or (page.names and not fresh.names)):
+            raise Damaged(None, "the listing gives the same page again", f"{bucket}/{prefix}")
+        return fresh
 
     def _pages(self, folder: str, delimiter: str) -> Iterator[Page]:
         bucket, prefix = folder.partition("/")[0], prefix_of(folder)
-        after = None
-        while True:
-            page = self.ask(bucket, prefix, delimiter, after)
+        page = None
+        while page is None or page.next:
+            page = self.ask(bucket, prefix, delimiter, page)
             yield page
-            after = page.next
-            if not after:
-                return
 
 
 def split(path: str) -> tuple[str, str]:

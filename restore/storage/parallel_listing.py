@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 from restore.storage.base import Entry
-from restore.storage.object_store import ObjectStore, prefix_of
+from restore.storage.object_store import ObjectStore, Page, prefix_of
 
 LISTERS = 16
 """Pages asked for at the same time."""
@@ -19,10 +19,10 @@ CHILDREN_PAGES = 4
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """What to ask for: all keys that start with `prefix`, from the page after this one on."""
+    """What to ask for: all keys that start with `prefix`, from the page after `before` on."""
 
     prefix: str
-    after: str | None = None
+    before: Page | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def entries_below(store: ObjectStore, folder: str) -> Iterator[Entry]:
         while waiting or asked:
             while waiting and len(asked) < LISTERS:
                 place = waiting.pop()
-                split = place.after is None and len(waiting) < WAITING
+                split = place.before is None and len(waiting) < WAITING
                 asked.add(pool.submit(_children if split else _page, store, bucket, place))
             done, asked = wait(asked, return_when=FIRST_COMPLETED)
             for future in done:
@@ -57,17 +57,16 @@ def _children(store: ObjectStore, bucket: str, place: _Place) -> _Answer:
     """A folder's own objects, its folders to be asked for next; where they are many, the first of all."""
     entries: list[Entry] = []
     folders: list[_Place] = []
-    after = None
+    page = None
     for _ in range(CHILDREN_PAGES):
-        page = store.ask(bucket, place.prefix, "/", after)
+        page = store.ask(bucket, place.prefix, "/", page)
         entries.extend(page.entries)
         folders.extend(map(_Place, page.folders))
-        after = page.next
-        if not after:
+        if not page.next:
             return _Answer(entries, folders)
     return _page(store, bucket, place)
 
 
 def _page(store: ObjectStore, bucket: str, place: _Place) -> _Answer:
-    page = store.ask(bucket, place.prefix, "", place.after)
-    return _Answer(page.entries, [_Place(place.prefix, page.next)] if page.next else [])
+    page = store.ask(bucket, place.prefix, "", place.before)
+    return _Answer(page.entries, [_Place(place.prefix, page)] if page.next else [])

@@ -19,7 +19,7 @@ from botocore.exceptions import ParamValidationError  # type: ignore[import-unty
 from restore.storage.base import BeforeRead, Entry, Fetched
 from restore.storage.integrity import require_announced, require_kept
 from restore.storage.object_store import ObjectStore, Page, media_type, tag, unnameable
-from restore.storage.retry import PATIENCE, http_status, patience, retrying
+from restore.storage.retry import PATIENCE, Damaged, http_status, patience, retrying
 
 T = TypeVar("T")
 
@@ -96,13 +96,15 @@ class S3Store(ObjectStore):
         """One page of list_objects_v2."""
         more = {"ContinuationToken": after} if after else {}
         answer = self._call("list_objects_v2", bucket, Prefix=prefix, Delimiter=delimiter, **more)
+        if any("ETag" not in item for item in answer.get("Contents", ())):
+            raise Damaged(None, "an entry of the listing has no ETag", bucket)
         return Page(
             entries=[
                 Entry(item["Key"], item["Size"], tag(item["ETag"]), item["LastModified"].astimezone(UTC))
                 for item in answer.get("Contents", ())
             ],
             folders=[item["Prefix"] for item in answer.get("CommonPrefixes", ())],
-            next=answer["NextContinuationToken"] if answer.get("IsTruncated") else None,
+            next=_next_page(bucket, answer),
         )
 
     def uploads(self, folder: str) -> Iterator[Upload]:
@@ -169,3 +171,13 @@ def _md5(bucket: str, answer: dict[str, Any]) -> str | None:
     encrypted = answer.get("SSECustomerAlgorithm") or "kms" in answer.get("ServerSideEncryption", "")
     etag = tag(answer["ETag"])
     return etag if _MD5.fullmatch(etag) and not encrypted and not bucket.endswith("-x-s3") else None
+
+
+def _next_page(bucket: str, answer: dict[str, Any]) -> str | None:
+    """What asks for the next page. A listing cut off without it would pass for a whole one."""
+    if not answer.get("IsTruncated"):
+        return None
+    token: str | None = answer.get("NextContinuationToken")
+    if not token:
+        raise Damaged(None, "the listing goes on, and nothing names its next page", bucket)
+    return token

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from restore.errors import ErrorCode
-from restore.storage import OutStore, fetch, versions
+from restore.storage import AccessPolicy, OutStore, fetch, versions
 from restore.storage.local import DiskStore
 from tests.support.stores import MISSING, code_of
 
@@ -53,3 +53,20 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
             with code_of(ErrorCode.STORAGE_DENIED):
                 fetch(str(path), version=None, missing=MISSING)
             assert versions([str(path)]) == {str(path): None}
+
+
+def test_a_link_that_is_swapped_after_its_check_leads_nowhere_else(tmp_path: Path) -> None:
+    inside, secret = tmp_path / "in", tmp_path / "secret"
+    inside.mkdir()
+    secret.mkdir()
+    for folder in (inside, secret):
+        (folder / "a.png").write_bytes(folder.name.encode())
+    (inside / "link").symlink_to(inside)
+    uri, policy = f"{inside}/link/a.png", AccessPolicy(roots=(str(inside.resolve()),))
+    policy.check(uri)
+    assert fetch(uri, version=None, missing=MISSING, access=policy).data == b"in"
+    (inside / "link").unlink()
+    (inside / "link").symlink_to(secret)
+    with code_of(ErrorCode.STORAGE_DENIED) as raised:
+        fetch(uri, version=None, missing=MISSING, access=policy)
+    assert raised.value.own and "outside the allowed folders" in str(raised.value)
