@@ -98,7 +98,7 @@ class Run:
             events=self._events,
             doubt=Doubt(code=last_unrecorded(spec.store), planned=self._total(planned)),
         )
-        path = write_plan(spec.store, self.run_id, planned.todo.path)
+        ledger.plan = path = write_plan(spec.store, self.run_id, planned.todo.path)
         print_plan(planned, spec, self._events)
         with ThumbnailStore() as album:
             verdict, code, message = self._guarded(planned, path, extra, ledger, album)
@@ -123,6 +123,7 @@ class Run:
             self._prune(extra, ledger)
             self._reuse(planned, ledger)
             ended = not planned.todo.num_rows or self._paint(planned, path, extra, ledger, album)
+            ledger.require_store()
         except LeaseHeld as error:
             self._events.stop(str(error))
             raise  # the store is another's now: nothing more is written

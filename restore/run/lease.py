@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from restore.errors import ItemError, LeaseHeld, SystemicError
+from restore.errors import ItemError, LeaseHeld, StorageConfigError, SystemicError
 from restore.storage import OutStore
 
 log = logging.getLogger(__name__)
@@ -80,6 +80,16 @@ class Lease:
                 "the rows of this run so far stay, and that writer does the rest"
             )
 
+    def require_file(self) -> None:
+        """Before each commit and at the end: is our own lease file still there?
+
+        Raises:
+            StorageConfigError: when it is not: the store was unmounted, emptied or replaced.
+        """
+        found = _read(self._store, self.epoch)
+        if found is None or found.token != self._holder.token:
+            raise StorageConfigError(vanished(self._store, _path(self.epoch)))
+
     def __enter__(self) -> Lease:
         return self
 
@@ -97,6 +107,14 @@ class Lease:
                 log.warning("could not renew the lease, trying again in %g s: %s", BEAT_SECONDS, error)
             except Exception:
                 log.warning("could not renew the lease; trying again in %g s", BEAT_SECONDS, exc_info=True)
+
+
+def vanished(store: OutStore, path: str) -> str:
+    """What to say of a store that lacks what this run wrote there."""
+    return (
+        f"{store.root} lacks {path}, which this run wrote: the folder was unmounted, emptied or replaced; "
+        "bring it back and run again"
+    )
 
 
 def acquire(store: OutStore, sleep: Callable[[float], None] = time.sleep) -> Lease:

@@ -22,11 +22,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from restore.errors import BudgetSpent, LeaseHeld
+from restore.errors import BudgetSpent, LeaseHeld, StorageConfigError
 from restore.outcome import OWN_FAULT, REUSED, outcome_schema, results
 from restore.run.error_budget import Doubt, ErrorBudget, budget_code
 from restore.run.events import SILENT, Events
-from restore.run.lease import Lease
+from restore.run.lease import Lease, vanished
 from restore.storage import OutStore
 
 FIRST_PART_SECONDS = 3.0
@@ -122,6 +122,7 @@ class Ledger:
         self._schema = outcome_schema(extra)
         self._budget = ErrorBudget(max_failed, doubt)
         self.unrecorded: dict[str, int] = {}
+        self.plan: str | None = None
         self._last_error = ""
         self._clock = clock
         self._events = events
@@ -167,6 +168,20 @@ class Ledger:
         if self._budget.doubtful < self.tally.attempted:
             self.commit()
 
+    def require_store(self) -> None:
+        """Before each part and at the end: the store must hold all that this run wrote.
+
+        A run over a disk that is unmounted would go on below the mount point, and say that all is restored.
+
+        Raises:
+            StorageConfigError: naming the first object that is missing.
+        """
+        self._lease.require_file()
+        for folder, names in _by_folder([*self.parts, *([self.plan] if self.plan else [])]).items():
+            missing = names - set(self._store.names(folder))
+            if missing:
+                raise StorageConfigError(vanished(self._store, f"{folder}/{min(missing)}"))
+
     @property
     def _rows(self) -> int:
         return sum(table.num_rows for table in self._waiting)
@@ -176,6 +191,7 @@ class Ledger:
         if not count:
             return
         self._lease.check()
+        self.require_store()
         waiting = pa.concat_tables(self._waiting, promote_options="default")
         table = self._stamped(waiting.slice(0, count))
         path = f"metadata/run={self._run_id}/part-{len(self.parts):05d}.parquet"
@@ -210,6 +226,14 @@ class Ledger:
         table = table.append_column("row_id", pa.array(ids))
         table = table.append_column("committed_at", pa.repeat(now, table.num_rows))
         return table.select(self._schema.names).cast(self._schema)
+
+
+def _by_folder(paths: Iterable[str]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        found.setdefault(folder, set()).add(name)
+    return found
 
 
 def _budget_codes(table: pa.Table) -> list[str | None]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from restore.errors import BudgetSpent, EngineError, LeaseHeld
+from restore.errors import BudgetSpent, EngineError, LeaseHeld, StorageConfigError
 from restore.outcome import Figures, Outcome, outcome_schema, outcomes_table
 from restore.run.events import Events
 from restore.run.lease import acquire
@@ -243,3 +243,24 @@ def test_failures_are_events_at_once_and_parts_when_they_are_committed(store: Ou
     failed, committed = (json.loads(line) for line in events.getvalue().splitlines())
     assert (failed["event"], failed["item_id"], failed["code"]) == ("failed", "p3", "mask_full")
     assert (committed["path"], committed["rows"], committed["committed"]) == (ledger.parts[0], 4, 4)
+
+
+@pytest.mark.parametrize("lost", ["lease", "plans", f"metadata/run={RUN}", ""])
+def test_a_store_that_vanishes_stops_the_run(
+    ledger: Ledger, store: OutStore, clock: Clock, tmp_path: Path, lost: str
+) -> None:
+    """As when a disk is unmounted: an empty folder is left, and writing into it works."""
+    todo = tmp_path / "todo.parquet"
+    todo.write_bytes(b"a plan")
+    ledger.plan = write_plan(store, RUN, todo)
+    ledger.add(rows(3))
+    ledger.commit()
+    ledger.require_store()
+    folder = Path(store.root, lost)
+    folder.rename(tmp_path / "away")
+    folder.mkdir()
+    ledger.add(rows(3))
+    with pytest.raises(StorageConfigError, match="unmounted, emptied or replaced"):
+        ledger.commit()
+    with pytest.raises(StorageConfigError, match="unmounted, emptied or replaced"):
+        ledger.require_store()
