@@ -90,7 +90,7 @@ LOCAL = StoreKind(schemes=("file",), store="restore.storage.local:DiskStore")
 S3 = StoreKind(schemes=("s3", "s3a"), store="restore.storage.s3:S3Store", lists_uploads=True)
 GCS = StoreKind(schemes=("gs", "gcs"), store="restore.storage.gcs:GcsStore", extra="gcs")
 AZURE = StoreKind(schemes=("abfs", "abfss", "az"), store="restore.storage.azure:AzureStore", extra="azure")
-HTTP = StoreKind(schemes=("http", "https"), store="restore.storage.http:HttpStore", creates=False)
+HTTP = StoreKind(schemes=("http", "https"), store="restore.storage.web.http:HttpStore", creates=False)
 
 KINDS: Mapping[str, StoreKind] = MappingProxyType(
     {scheme: kind for kind in (LOCAL, S3, GCS, AZURE, HTTP) for scheme in kind.schemes}

@@ -14,12 +14,12 @@ from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.storage.access import AccessPolicy
 from restore.storage.base import HTTP, NOWHERE, Entry, Fetched, Store
 from restore.storage.filesystems import arrow_filesystem, filesystem, object_store, store_at
-from restore.storage.http import HttpStore
 from restore.storage.local import DiskStore
 from restore.storage.object_store import ObjectStore
 from restore.storage.parallel_listing import entries_below
 from restore.storage.retry import ARCHIVED, ATTEMPTS, describe, http_status, is_transient, retrying
 from restore.storage.uris import Location, redact
+from restore.storage.web.http import HttpStore
 
 LISTERS = 16
 """Folders listed at the same time."""

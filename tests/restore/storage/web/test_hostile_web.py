@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from restore.errors import ErrorCode, ItemError
-from restore.storage import fetch, host_breaker, http, retry, versions
+from restore.storage import fetch, retry, versions
+from restore.storage.web import host_breaker, http
 from tests.support.proxies import serving
 from tests.support.servers import free_port
 from tests.support.stores import MISSING, code_of

@@ -15,9 +15,9 @@ from yarl import URL
 from restore.errors import ErrorCode, ItemError
 from restore.storage.access import is_loopback_address, is_metadata_address
 from restore.storage.base import BeforeRead, Fetched
-from restore.storage.host_breaker import HostBreaker
 from restore.storage.integrity import require_announced
 from restore.storage.retry import Answered, Broken, Damaged, Refused, patience
+from restore.storage.web.host_breaker import HostBreaker
 
 CONNECT_SECONDS, READ_SECONDS = 5, 30
 ANSWER_SECONDS, LOOK_UP_SECONDS = 30, 10

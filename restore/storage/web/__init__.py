@@ -1,0 +1,1 @@
+"""Inputs over http and https, which any stranger's server may serve."""
