@@ -1,4 +1,4 @@
-"""SpooledTable | pa.Table whose recipe columns do not make a recipe: known from the manifest alone."""
+"""Rows whose recipe columns do not make a recipe: known from the manifest alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class InvalidRow:
 
 
 def invalid_overrides(wanted: SpooledTable | pa.Table, recipe: Recipe) -> Iterator[InvalidRow]:
-    """SpooledTable | pa.Table whose recipe columns do not make a recipe: the check that the run itself makes.
+    """Rows whose recipe columns do not make a recipe: the check that the run itself makes.
 
     Each distinct set of columns is checked once.
     """

@@ -41,10 +41,10 @@ def separator_of(lines: Iterator[str]) -> tuple[str, Iterator[str], int]:
 
 
 def _separator(header: str) -> str:
-    """The first separator by which the header names `item_id` and `image`; else a comma."""
+    """The first separator by which the header has a cell `item_id` or `image` among others; else a comma."""
     for separator in SEPARATORS:
-        cells = next(csv.reader([header], delimiter=separator), [])
-        if {"item_id", "image"} <= {cell.strip() for cell in cells}:
+        cells = [cell.strip() for cell in next(csv.reader([header], delimiter=separator), [])]
+        if len(cells) > 1 and {"item_id", "image"} & set(cells):
             return separator
     return ","
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from manifests.reading.schema import read_manifest
+from manifests.reading.spreadsheet import separator_of
 from restore.errors import ManifestError
 
 ROWS = [("a", "1.png", "a sky; clouds, birds"), ("b", "2.png", "a\ttab")]
@@ -49,6 +50,12 @@ def test_excels_hint_is_followed(tmp_path: Path, hint: str) -> None:
     path = written(tmp_path, f"{hint}\r\nitem_id{separator}image\r\na{separator}1.png\r\n")
     assert read_manifest(str(path)).table["item_id"].to_pylist() == ["a"]
     assert read_manifest(str(path)).table["row"].to_pylist() == [3], "lines are counted as an editor does"
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_sidecar_without_images_is_separated_too(separator: str) -> None:
+    found, lines, before = separator_of(iter([f"item_id{separator}prompt\n", "a"]))
+    assert (found, before, next(lines)) == (separator, 0, f"item_id{separator}prompt\n")
 
 
 def test_trailing_separators_and_empty_rows_are_passed_over(tmp_path: Path) -> None:
