@@ -27,6 +27,12 @@ class CrashTrackerClient:
     actor: Any
     photo_seconds: float
 
+    def start(self) -> None:
+        """Report that the actor of this process starts."""
+        actor = ray.get_runtime_context().get_actor_id()
+        if actor is not None:
+            ray.get(self.actor.start.remote(actor, _this_worker()))
+
     def arrive(self, step: Step, items: Sequence[str]) -> None:
         """Report photos that wait for their turn."""
         me = _this_worker()

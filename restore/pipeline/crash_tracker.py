@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from restore.errors import ErrorCode, ItemError
@@ -49,10 +49,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
+    """A photo in work. `died_at` is when its worker was replaced, where that is known."""
+
     step: Step
     worker: Worker
     at: float
     alone: bool
+    died_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,19 @@ class CrashTracker:
         self._begun: dict[str, _Begun] = {}
         self._deaths: dict[tuple[Step, str], _Deaths] = {}
         self._ended: dict[tuple[Step, str], ItemError] = {}
+        self._workers: dict[str, Worker] = {}
+
+    def start(self, actor: str, worker: Worker) -> None:
+        """An actor starts, or starts again on a new worker: its former worker has just died.
+
+        Its photos may come back much later, since Ray sends the actor other blocks first. The time of this
+        call shows what the former worker died of.
+        """
+        former = self._workers.get(actor)
+        self._workers[actor] = worker
+        for item, begun in self._begun.items():
+            if former is not None and begun.worker.id == former.id != worker.id and begun.died_at is None:
+                self._begun[item] = replace(begun, died_at=self._clock())
 
     def begin(
         self, step: Step, worker: Worker, items: Sequence[str], lost: Collection[str] | None = None
@@ -144,7 +160,8 @@ class CrashTracker:
 
     def _verdict(self, begun: _Begun, deaths: int) -> ItemError:
         """A worker ends itself at the time limit, so the time separates a time-out from a crash."""
-        if self._clock() - begun.at >= self._photo_seconds:
+        died_at = self._clock() if begun.died_at is None else begun.died_at
+        if died_at - begun.at >= self._photo_seconds:
             return ItemError(
                 ErrorCode.TIMED_OUT,
                 f"{begun.step} did not end within {self._photo_seconds:g} s, {deaths} times, the last time "

@@ -211,6 +211,7 @@ class Painter:
         self._admit_until = admit_until
         self._batch = selection.config.batch
         self._tracker = tracker
+        tracker.start()
         self._engines: dict[Method, Engine] = {}
         self._fault: SystemicError | None = None
         self._turn = Lock()

@@ -172,3 +172,27 @@ def test_an_arrival_asks_about_lost_nodes_as_a_beginning_does(tracker: CrashTrac
     assert tracker.arrive("paint", A, ["1"]) == {"node 2"}
     assert not tracker.arrive("paint", A, ["1"], lost=["node 2"])
     assert tracker.begin("paint", A, ["1"]) == Answer(together=("1",))
+
+
+@pytest.mark.parametrize(("died_after", "code"), [(1.0, "worker_crashed"), (LIMIT, "timed_out")])
+def test_an_actors_new_start_shows_what_the_former_worker_died_of(
+    tracker: CrashTracker, clock: Clock, died_after: float, code: str
+) -> None:
+    """Ray sends the new worker other blocks first: the photo itself comes back long after the death."""
+    tracker.start("actor", A)
+    tracker.begin("paint", A, ["1"])
+    tracker.start("actor", B)
+    tracker.begin("paint", B, ["1"])
+    clock.now += died_after
+    tracker.start("actor", C)
+    clock.now += 10 * LIMIT
+    assert codes(tracker.begin("paint", C, ["1"])) == {"1": code}
+
+
+def test_the_start_of_another_actor_says_nothing(tracker: CrashTracker, clock: Clock) -> None:
+    tracker.start("actor", A)
+    tracker.begin("paint", A, ["1"])
+    tracker.start("another", B)
+    tracker.begin("paint", B, ["1"])
+    clock.now += LIMIT
+    assert codes(tracker.begin("paint", C, ["1"])) == {"1": ErrorCode.TIMED_OUT}
