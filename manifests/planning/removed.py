@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -14,6 +15,8 @@ from manifests.query import sql
 from manifests.query.spool import register
 from restore.outcome import REMOVED, SET_AT_COMMIT, outcome_schema
 from restore.storage import OutStore
+
+log = logging.getLogger(__name__)
 
 MEMORY = "removed.parquet"
 """Below OUT: the items that the last night found removed, each with the time when it was found first."""
@@ -62,10 +65,14 @@ def since(store: OutStore, items: pa.Table, now: datetime) -> pa.Table:
 
 
 def _remembered(store: OutStore) -> pa.Table:
-    """Rows that the last night kept. Without them, photos count as missing since tonight."""
+    """The table of the last night. Without it, missing photos count from tonight, so none goes too soon."""
     try:
-        return pq.read_table(io.BytesIO(store.read(MEMORY)))
+        table = pq.read_table(io.BytesIO(store.read(MEMORY)))
+        return table.select(_MEMORY.names).cast(_MEMORY)
     except FileNotFoundError:
+        return _MEMORY.empty_table()
+    except (pa.ArrowException, KeyError) as error:
+        log.warning("%s/%s says nothing (%s); missing photos count from tonight", store.root, MEMORY, error)
         return _MEMORY.empty_table()
 
 

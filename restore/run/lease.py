@@ -15,12 +15,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
 from restore.errors import ItemError, LeaseHeld, StorageConfigError, SystemicError
+from restore.identity import sha256_bytes
 from restore.storage import OutStore
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,18 @@ BEAT_SECONDS = 5.0
 TAKEOVER_SECONDS = 20.0
 """A lease file that stays unchanged for this time belongs to a dead writer."""
 _POLL_SECONDS = 1.0
-_EPOCH = re.compile(r"(\d{6})(?:\.json|\.parquet)?$")
+
+_RUN_ID = r"\d{8}T\d{6}Z-(\d{6,})"
+RUN_RECORD = re.compile(rf"{_RUN_ID}\.json")
+"""The name of a run record. People put files of their own beside them."""
+
+_LEASE_FILE = re.compile(r"(\d{6,})\.json")
+_TRACES = {
+    "runs": RUN_RECORD,
+    "plans": re.compile(rf"{_RUN_ID}\.parquet"),
+    "metadata": re.compile(rf"run={_RUN_ID}"),
+}
+"""For each folder, the exact form of the names by which runs leave their epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +158,15 @@ def newest_epoch(store: OutStore) -> int:
 
 
 def _lease_epochs(store: OutStore) -> list[int]:
-    return sorted(_epochs(store.names("lease")))
+    return sorted(_epochs(store.names("lease"), _LEASE_FILE))
 
 
 def _run_epochs(store: OutStore) -> list[int]:
-    names = [name for folder in ("runs", "plans", "metadata") for name in store.names(folder)]
-    return _epochs(names)
+    return [epoch for folder, form in _TRACES.items() for epoch in _epochs(store.names(folder), form)]
 
 
-def _epochs(names: list[str]) -> list[int]:
-    return [int(match[1]) for match in map(_EPOCH.search, names) if match]
+def _epochs(names: list[str], form: re.Pattern[str]) -> list[int]:
+    return [int(match[1]) for match in map(form.fullmatch, names) if match]
 
 
 def _finished_meanwhile(store: OutStore, epoch: int) -> bool:
@@ -228,4 +239,13 @@ def _encode(holder: LeaseHolder) -> bytes:
 
 
 def _decode(data: bytes) -> LeaseHolder:
-    return LeaseHolder(**json.loads(data))
+    """The holder. Fields of a newer version are ignored; a file that says nothing has an unknown holder.
+
+    The bytes of its file identify an unknown holder, so that a contender watches it too.
+    """
+    known = {field.name for field in fields(LeaseHolder)}
+    try:
+        values = json.loads(data)
+        return LeaseHolder(**{name: value for name, value in values.items() if name in known})
+    except (ValueError, TypeError, AttributeError):
+        return LeaseHolder(0, sha256_bytes(data), "an unknown host", "unknown", 0, "an unknown time")

@@ -26,7 +26,7 @@ from restore.errors import BudgetSpent, LeaseHeld, StorageConfigError
 from restore.outcome import OWN_FAULT, REUSED, outcome_schema, results
 from restore.run.error_budget import Doubt, ErrorBudget, budget_code
 from restore.run.events import SILENT, Events
-from restore.run.lease import Lease, vanished
+from restore.run.lease import RUN_RECORD, Lease, vanished
 from restore.storage import OutStore
 
 FIRST_PART_SECONDS = 3.0
@@ -262,7 +262,7 @@ def write_plan(store: OutStore, run_id: str, todo: Path) -> str:
 
 def last_unrecorded(store: OutStore) -> str | None:
     """The error code with which the store's newest run left rows unrecorded; None where it recorded all."""
-    records = [name for name in store.names("runs") if name.endswith(".json")]
+    records = [name for name in store.names("runs") if RUN_RECORD.fullmatch(name)]
     if not records:
         return None
     try:

@@ -6,9 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
 from manifests.catalog.rows import committed_rows, current_pictures
-from manifests.planning.removed import pruned_pictures, remember, removed, removed_outcomes, since
+from manifests.planning.removed import MEMORY, pruned_pictures, remember, removed, removed_outcomes, since
 from restore.outcome import outcome_schema
 from restore.storage import OutStore
 from tests.support.runs import STARTED, failure, outcome
@@ -85,3 +86,12 @@ def test_a_pruned_item_has_a_row_that_says_so_and_no_picture(tmp_path: Path) -> 
 
 
 SET_LATER = ("row_id", "committed_at")
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1", b"a note"])
+def test_a_memory_that_says_nothing_is_no_memory(tmp_path: Path, data: bytes) -> None:
+    """An empty or cut removed.parquet must not lock the store: nothing goes too soon without it."""
+    store = OutStore.open(str(tmp_path))
+    store.create(MEMORY, data)
+    items = pa.table({"item_id": ["missing"]})
+    assert since(store, items, STARTED)["since"].to_pylist() == [STARTED]

@@ -131,3 +131,61 @@ def test_the_holder_renews_its_file(store: OutStore, monkeypatch: pytest.MonkeyP
         first = store.read(path)
         lease._stop.wait(0.5)
         assert store.read(path) != first
+
+
+STRANGE = [b"", b"{", b"[1]", b'{"epoch": 1}', b'{"epoch": "x", "token": 3, "later": true}', b"\xff\xfe"]
+
+
+@pytest.mark.parametrize("data", STRANGE)
+def test_a_lease_file_that_says_nothing_is_watched_and_taken_over(
+    store: OutStore, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    store.create("lease/000003.json", data)
+    clock = Clock(monkeypatch)
+    with leases.acquire(store, clock.sleep) as lease:
+        assert lease.epoch == 4 and clock.now >= leases.TAKEOVER_SECONDS
+        assert store.names("lease") == ["000004.json"]
+
+
+def test_an_unknown_holder_that_is_alive_keeps_its_lease(
+    store: OutStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create("lease/000003.json", b"of another kind: 0")
+    clock = Clock(monkeypatch)
+
+    def beat(seconds: float) -> None:
+        clock.sleep(seconds)
+        store.overwrite("lease/000003.json", f"of another kind: {clock.now}".encode())
+
+    with pytest.raises(LeaseHeld, match="an unknown host"):
+        leases.acquire(store, beat)
+
+
+def test_fields_of_a_newer_version_are_ignored(store: OutStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    newer = {**asdict(holder_elsewhere()), "region": "eu"}
+    store.create("lease/000001.json", json.dumps(newer).encode())
+    clock = Clock(monkeypatch)
+
+    def beat(seconds: float) -> None:
+        clock.sleep(seconds)
+        store.overwrite("lease/000001.json", json.dumps({**newer, "beat": clock.now}).encode())
+
+    with pytest.raises(LeaseHeld, match="process 1234 on other-host"):
+        leases.acquire(store, beat)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "runs/old-20261126.json",
+        "runs/20260101T000000Z-999999.json.bak",
+        "runs/copy of 20260101T000000Z-999999.json",
+        "plans/x-999999.parquet",
+        "metadata/backup-999999/part-00000.parquet",
+        "lease/notes-999999.json",
+    ],
+)
+def test_stray_names_set_no_epoch(store: OutStore, name: str) -> None:
+    store.create(name, b"{}")
+    with leases.acquire(store) as lease:
+        assert lease.epoch == 1
