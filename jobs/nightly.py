@@ -22,8 +22,9 @@ import pyarrow.compute as pc
 
 from jobs.console import print_estimate, print_failures, print_plan
 from jobs.exit_codes import ALL_WELL, OTHER
-from jobs.listed import NAMES_SHOWN, run_spec_from_listing
 from jobs.notify import notify
+from jobs.ray_address import require_ray
+from jobs.restore_folder import NAMES_SHOWN, run_spec_from_listing
 from jobs.run import Run, Terms, stop_signals
 from jobs.run_spec import RunSpec
 from jobs.settings import RECIPE_HELP, NightlySettings, deadline
@@ -76,6 +77,7 @@ def night(settings: NightlySettings) -> dict[str, Any]:
             print_estimate(planned, spec)
             missing = _missing(spec, listed, settings)
             return {"exit_code": ALL_WELL, **listed, **missing.report(spec)}
+        require_ray()
         store = OutStore.open(settings.output)
         store.check()
         with stop_signals() as stop, acquire(store) as lease:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from jobs.console import print_estimate, print_failures, print_plan
 from jobs.exit_codes import ALL_WELL
+from jobs.ray_address import require_ray
 from jobs.run import Run, stop_signals
 from jobs.run_spec import load_run_spec
 from jobs.settings import RECIPE_HELP, RestoreSettings
@@ -33,6 +34,7 @@ def restore(settings: RestoreSettings) -> int:
         print_failures(planned, spec)
         print_estimate(planned, spec)
         return ALL_WELL
+    require_ray()
     spec.store.check()
     with stop_signals() as stop, acquire(spec.store) as lease:
         return int(Run(spec, lease, stop).execute()["exit_code"])

@@ -3,20 +3,28 @@
 silverprint restore photos/ masks/ -o restored/
 
 The store keeps what was done, so the same command again does only what is new, changed or unfinished.
+`jobs.nightly` lists in the same way.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from jobs.console import print_estimate, print_failures, print_plan
 from jobs.exit_codes import ALL_WELL
-from jobs.listed import run_spec_from_listing
+from jobs.ray_address import require_ray
 from jobs.run import Run, stop_signals
-from jobs.settings import ListingSettings
+from jobs.run_spec import RunSpec, load_run_spec
+from jobs.settings import ListingSettings, RestoreSettings, RunSettings
+from manifests.listing.build import Found, Listed, Sources, build
 from restore.run.lease import acquire
-from restore.storage import OutStore
+from restore.storage import OutStore, is_local, local_path
+
+NAMES_SHOWN = 10
+"""Names printed of each kind that was left out; the rest are counted."""
 
 
 def restore_folder(settings: ListingSettings, limit: int | None = None) -> int:
@@ -36,8 +44,55 @@ def restore_folder(settings: ListingSettings, limit: int | None = None) -> int:
             print_failures(planned, spec)
             print_estimate(planned, spec)
             return ALL_WELL
+        require_ray()
         store = OutStore.open(settings.output)
         store.check()
         with stop_signals() as stop, acquire(store) as lease:
             spec, _ = run_spec_from_listing(settings, Path(name), limit)
             return int(Run(spec, lease, stop).execute()["exit_code"])
+
+
+def run_spec_from_listing(
+    settings: ListingSettings, folder: Path, limit: int | None = None
+) -> tuple[RunSpec, dict[str, Any]]:
+    """List the photos and read the run's settings; the manifest is written below `folder`.
+
+    Returns:
+        The run spec, and what the listing found, for the run's summary.
+
+    Raises:
+        SystemicError: when nothing can be listed, or a setting cannot be used.
+    """
+    manifest = folder / "manifest.parquet"
+    sources = Sources(
+        images=settings.images,
+        masks=settings.masks,
+        patterns=settings.mask_pattern,
+        sidecar=settings.sidecar,
+        exclude=(settings.output,),
+    )
+    listed = build(sources, str(manifest))
+    spec = load_run_spec(_restore_settings(settings, str(manifest), limit))
+    print(describe(listed, settings.images), file=spec.console, flush=True)
+    found = {name: value for name, value in dataclasses.asdict(listed).items() if name != "manifest"}
+    return spec, {"images": settings.images, "listed": found}
+
+
+def describe(listed: Listed, images: str) -> str:
+    """The number of photos, and what is left out of the manifest with its first names."""
+    lines = [f"{images}: {listed.photos} photos, {listed.rows} of them in the manifest"]
+    for field in dataclasses.fields(listed):
+        found = getattr(listed, field.name)
+        if isinstance(found, Found) and found.count:
+            more = ", ..." if found.count > NAMES_SHOWN else ""
+            names = ", ".join(found.first[:NAMES_SHOWN])
+            lines.append(f"  {found.count} {field.name.replace('_', ' ')}: {names}{more}")
+    return "\n".join(lines)
+
+
+def _restore_settings(settings: ListingSettings, manifest: str, limit: int | None) -> RestoreSettings:
+    """The same settings for a run over `manifest`. The listed folders become allowed roots."""
+    values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(RunSettings)}
+    roots = [uri for uri in (settings.images, settings.masks) if uri and is_local(uri)]
+    values["allow_root"] = (*settings.allow_root, *map(local_path, roots))
+    return RestoreSettings(manifest=manifest, limit=limit, **values)

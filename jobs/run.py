@@ -20,6 +20,7 @@ import ray
 
 from jobs.console import print_plan, print_summary
 from jobs.exit_codes import ALL_WELL, OTHER, OUT_OF_TIME, SOME_FAILED, VERDICTS
+from jobs.ray_address import ray_address
 from jobs.run_spec import RunSpec
 from manifests.catalog.rows import Rows, committed_rows
 from manifests.planning.plan import FAILED_BEFORE, Plan
@@ -248,7 +249,7 @@ def connected(store: OutStore) -> Iterator[flow.Cluster]:
     """Ray: the cluster that the environment names, else one of this machine's own."""
     handlers = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its C++ side writes to our stderr
-    ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    ray.init(address=ray_address(), log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     for name, handler in handlers.items():
         signal.signal(name, handler)  # ray.init puts its own in their place
     try:
