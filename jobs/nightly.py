@@ -27,7 +27,7 @@ from jobs.ray_address import require_ray
 from jobs.restore_folder import NAMES_SHOWN, run_spec_from_listing
 from jobs.run import Run, Terms, stop_signals
 from jobs.run_spec import RunSpec
-from jobs.settings import RECIPE_HELP, NightlySettings, deadline
+from jobs.settings import RECIPE_HELP, NightlySettings, deadline, local_zone
 from manifests.catalog import compact
 from manifests.catalog.gc import remove_pictures
 from manifests.catalog.rows import committed_rows
@@ -67,7 +67,7 @@ def _failed(code: int, message: str) -> dict[str, Any]:
 
 def night(settings: NightlySettings) -> dict[str, Any]:
     """One night. Returns its summary: the run record, and what was listed, removed and merged."""
-    terms = Terms(deadline=deadline(settings, datetime.now().astimezone()), bears_failures=True)
+    terms = Terms(deadline=deadline(settings, datetime.now(local_zone())), bears_failures=True)
     with tempfile.TemporaryDirectory(prefix="silverprint-night-") as folder:
         if settings.dry_run:
             spec, listed = run_spec_from_listing(settings, Path(folder), settings.max_photos)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from cluster.profiles import PROFILES
 from restore.cli import option, options
@@ -149,13 +152,29 @@ def deadline(settings: NightlySettings, now: datetime) -> float | None:
     """When the night ends, in seconds since the epoch: the earlier of `--until` and `--max-hours`.
 
     Args:
-        now: with the time zone that `--until` is read in.
+        now: with the time zone that `--until` is read in, its clock changes included: see `local_zone`.
     """
     ends = []
     if settings.max_hours is not None:
-        ends.append(now + timedelta(hours=settings.max_hours))
+        ends.append(now.timestamp() + 3600 * settings.max_hours)
     if settings.until is not None:
         hour, minute = map(int, settings.until.split(":"))
-        today = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-        ends.append(today if today > now else today + timedelta(days=1))
-    return min(ends).timestamp() if ends else None
+        today = now.replace(hour=hour, minute=minute, second=0, microsecond=0, fold=0)
+        later = today if today.timestamp() > now.timestamp() else today + timedelta(days=1)
+        ends.append(later.timestamp())
+    return min(ends) if ends else None
+
+
+def local_zone() -> tzinfo:
+    """This machine's time zone with its clock changes: that of TZ, else of /etc/localtime.
+
+    The offset of this moment would end a night of the clock change an hour late or early.
+    """
+    name = os.environ.get("TZ", "").removeprefix(":")
+    try:
+        if name:
+            return ZoneInfo(name)
+        with Path("/etc/localtime").open("rb") as file:
+            return ZoneInfo.from_file(file)
+    except (OSError, ValueError, KeyError):  # no such zone, or no zone of that form
+        return datetime.now().astimezone().tzinfo or UTC

@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from jobs import nightly, restore_archive
-from jobs.settings import Cards, NightlySettings, RestoreSettings, cards, deadline
+from jobs.settings import Cards, NightlySettings, RestoreSettings, cards, deadline, local_zone
 from restore.cli import parse
 from restore.errors import UsageError
 from restore.recipe import Recipe
@@ -160,6 +161,31 @@ def test_a_night_ends_at_the_earlier_of_time_of_day_and_hours(
 ) -> None:
     ends = deadline(NightlySettings(images="i", output="o", **given), EVENING)
     assert ends == (None if hours is None else EVENING.timestamp() + 3600 * hours)
+
+
+@pytest.mark.parametrize(
+    ("evening", "until", "hours"),
+    [
+        ("2026-03-28T22:30", "06:00", 6.5),  # the clock goes from 2 to 3
+        ("2026-10-24T22:30", "06:00", 8.5),  # the clock goes from 3 to 2
+        ("2026-03-28T22:30", "02:30", 4.0),  # there is no such time: it is read with the former offset
+        ("2026-10-24T22:30", "02:30", 4.0),  # there are two: the first
+        ("2026-06-01T22:30", "06:00", 7.5),
+    ],
+)
+def test_a_night_of_the_clock_change_ends_by_the_clock(evening: str, until: str, hours: float) -> None:
+    now = datetime.fromisoformat(evening).replace(tzinfo=ZoneInfo("Europe/Berlin"))
+    ends = deadline(NightlySettings(images="i", output="o", until=until), now)
+    assert ends == now.timestamp() + 3600 * hours
+
+
+def test_the_zone_of_this_machine_knows_its_clock_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    zone = local_zone()
+    offsets = {datetime(2026, month, 1, tzinfo=zone).utcoffset() for month in (1, 7)}
+    assert offsets == {timedelta(hours=1), timedelta(hours=2)}
+    monkeypatch.setenv("TZ", "nowhere/at all")
+    assert datetime.now(local_zone()).utcoffset() is not None
 
 
 def test_gpus_are_given_by_name_and_number() -> None:
