@@ -20,7 +20,6 @@ RETRIED = (
     ErrorCode.STORAGE_DENIED,
     ErrorCode.STORAGE_UNAVAILABLE,
     ErrorCode.CHANGED_DURING_RUN,
-    ErrorCode.VERIFY_FAILED,  # a store that keeps other bytes than it was sent
 )
 """Failures that a later run tries again by itself, however often."""
 

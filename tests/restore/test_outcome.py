@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from restore.outcome import (
     OUTCOME_SCHEMA,
+    OWN_FAULT,
     READ_BYTES,
     SET_AT_COMMIT,
     Figures,
@@ -87,7 +88,7 @@ def test_the_columns_are_these() -> None:
 
 def test_every_column_is_a_field_or_set_at_commit() -> None:
     assert SET_AT_COMMIT == ("row_id", "committed_at")
-    beside = {"extra", "thumbs", READ_BYTES}
+    beside = {"extra", "thumbs", OWN_FAULT, READ_BYTES}
     assert {field.name for field in fields(Outcome)} - beside == set(OUTCOME_SCHEMA.names)
     given = {field.name for field in fields(Outcome) if field.init} - beside
     assert given == set(OUTCOME_SCHEMA.names) - set(SET_AT_COMMIT)
