@@ -141,7 +141,7 @@ def test_what_does_not_fit_into_the_night_is_the_next_ones(tmp_path: Path) -> No
     spent, seen = time.monotonic() - began, record(out)
     assert spent < 60, "the run ends soon after its time"
     assert seen["verdict"] == "out_of_time" and seen["exit_code"] == 0, said
-    assert seen["committed"] < 300 and f"{300 - seen['committed']} photos are left" in seen["message"]
+    assert seen["committed"] < 300 and f"{300 - seen['committed']} photos remain" in seen["message"]
     assert len(shown(out)) == seen["committed"], "what was begun was finished and committed"
     night(str(store), out, "--max-photos", "3")
     assert record(out)["reasons"].get("done", 0) == seen["committed"]
