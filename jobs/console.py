@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from itertools import chain
 
+from jobs.exit_codes import ALL_WELL, VERDICTS
 from jobs.forecast import capacity
 from jobs.run_spec import RunSpec
 from manifests.planning.missing import missing_inputs
@@ -81,7 +82,8 @@ def print_summary(
     """
     console = spec.console
     counts = ", ".join(f"{count} {result}" for result, count in sorted(tally.results.items()))
-    print(f"run {run_id}: {verdict}: {counts or 'nothing to do'}", file=console)
+    none = "nothing to do" if verdict == VERDICTS[ALL_WELL] else "no photo recorded"
+    print(f"run {run_id}: {verdict}: {counts or none}", file=console)
     for error, count in tally.codes.most_common():
         print(f"  {count} failed with {error}", file=console)
     if failed_before:

@@ -27,7 +27,7 @@ from manifests.planning.plan import FAILED_BEFORE, Plan
 from manifests.planning.removed import removed_outcomes
 from manifests.planning.reuse import completed, reused_outcomes
 from restore import identity
-from restore.errors import EngineError, LeaseHeld, StorageConfigError, SystemicError
+from restore.errors import EngineError, ItemError, LeaseHeld, StorageConfigError, SystemicError
 from restore.item import EXTRA_PREFIX
 from restore.pipeline import flow
 from restore.report.thumbnail_store import ThumbnailStore
@@ -194,9 +194,11 @@ class Run:
             return None
         try:
             return write_report(self._spec.store, self.run_id, ledger.parts, album, record)
+        except (ItemError, SystemicError) as error:
+            log.warning("no report was written; rows and pictures are whole: %s", error)
         except Exception:
             log.warning("no report was written; rows and pictures are whole", exc_info=True)
-            return None
+        return None
 
     def _summary(
         self, planned: Plan, ledger: Ledger, verdict: str, code: int, message: str

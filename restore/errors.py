@@ -66,9 +66,21 @@ class ItemError(SilverprintError):
 
 
 class SystemicError(SilverprintError):
-    """The run cannot go on. `exit_code` is that of the job."""
+    """The run cannot go on. `exit_code` is that of the job.
+
+    Attributes:
+        message: what happened and the way out. It is kept apart from `args`, because Ray Data appends
+            advice of its own to those.
+    """
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class UsageError(SystemicError):

@@ -329,4 +329,15 @@ def _configure() -> None:
     context.enable_progress_bars = False  # the ledger prints one line for the whole run
     context.execution_options.verbose_progress = False
     context.raise_original_map_exception = True  # its wrapper loses the cause on the way to the driver
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    _quiet_console(logging.getLogger("ray.data"))
+
+
+def _quiet_console(logger: logging.Logger) -> None:
+    """Keep Ray Data's messages from stderr, and in its log file those of errors.
+
+    Ray Data prints the traceback of each error twice before it raises the error to the driver.
+    """
+    logger.setLevel(logging.ERROR)
+    for handler in logger.handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setLevel(logging.CRITICAL)

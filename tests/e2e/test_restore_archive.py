@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from restore.storage import OutStore
 from tests.support.archives import damage, damaged, make_archive, read_manifest_rows, write_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
+FEW_LINES = 3
+"""Lines on stderr of a run that stops: Ray's one at its start, a warning, and why."""
 
 
 def command(manifest: Path, out: Path, *more: str) -> list[str]:
@@ -149,7 +152,37 @@ def test_a_report_that_cannot_be_written_fails_no_run(tmp_path: Path) -> None:
     (out / "reports").write_text("a file where the folder should be")
     done = run(manifest, out)
     assert done.returncode == 0 and "no report was written" in done.stderr
+    assert "Traceback" not in done.stderr and done.stderr.count("\n") <= FEW_LINES, done.stderr
     assert len(rows(out)) == 2 and last_record(out)["report"] is None
+
+
+NAMESPACE = ["unshare", "--map-root-user", "--mount"]
+"""A namespace of mounts for one command: in it every user may mount a file system of his own."""
+
+
+def may_mount() -> bool:
+    mount = [*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run(mount, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not may_mount(), reason="no namespaces of mounts for this user")
+def test_a_full_disk_ends_a_run_with_one_line(tmp_path: Path) -> None:
+    manifest, out = make_archive(tmp_path / "in", 12), tmp_path / "out"
+    out.mkdir()
+    (tmp_path / "kept/runs").mkdir(parents=True)
+    script = (
+        'mount -t tmpfs -o size=1m tmpfs "$0" && "$@"; code=$?; cp "$0"/runs/* "$0"/../kept/runs; exit $code'
+    )
+    full = [*NAMESPACE, "sh", "-c", script, str(out), *command(manifest, out)]
+    done = subprocess.run(full, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "stopped: no photo recorded" in done.stdout
+    assert "Traceback" not in done.stderr and done.stderr.count("\n") <= FEW_LINES, done.stderr
+    message = f"output {out}: no space left on device; make room or choose another output"
+    assert done.stderr.splitlines()[-1] == f"silverprint: {message}"
+    assert last_record(tmp_path / "kept")["message"] == message
 
 
 @pytest.mark.parametrize(

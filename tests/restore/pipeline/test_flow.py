@@ -89,12 +89,16 @@ def test_after_its_time_nothing_is_begun_and_what_is_decided_stays(
     assert done["error_code"].to_pylist() == ["image_not_found"]
 
 
-def test_a_broken_world_is_raised_as_itself(cluster: None, job: Job, tmp_path: Path) -> None:
+def test_a_broken_world_is_raised_as_itself(
+    cluster: None, job: Job, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     write_plan(tmp_path / "in", tmp_path / "out", "ab")
     missing = Weights("vae", "somewhere/else", "", "", "digest")
     world = replace(SELECTION, models=Models(vae=str(tmp_path / "missing")), weights={"vae": missing})
-    with pytest.raises(EngineError, match=r"models\.vae.*no such directory"):
+    with pytest.raises(EngineError, match=r"models\.vae.*no such directory") as raised:
         list(flow.outcomes(job, "plans/run.parquet", ["x_box"], world, POOL))
+    assert str(raised.value).endswith("that every node can read"), "Ray Data appends advice"
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_ray_takes_every_metric_and_the_zero_of_a_counter(cluster: None) -> None:
