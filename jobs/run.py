@@ -27,7 +27,7 @@ from manifests.planning.plan import FAILED_BEFORE, Plan
 from manifests.planning.removed import removed_outcomes
 from manifests.planning.reuse import completed, reused_outcomes
 from restore import identity
-from restore.errors import EngineError, ItemError, LeaseHeld, StorageConfigError, SystemicError
+from restore.errors import EngineError, ItemError, LeaseHeld, StorageConfigError, StoreVanished, SystemicError
 from restore.item import EXTRA_PREFIX
 from restore.pipeline import flow
 from restore.report.thumbnail_store import ThumbnailStore
@@ -81,6 +81,7 @@ class Run:
         self._stop = stop
         self._terms = terms or Terms()
         self._pruned = pruned
+        self._store_vanished = False
         self._began = datetime.now(UTC)
         self.run_id = f"{self._began:%Y%m%dT%H%M%SZ}-{lease.epoch:06d}"
         self._events = spec.events(self.run_id)
@@ -129,6 +130,7 @@ class Run:
             self._events.stop(str(error))
             raise  # the store is another's now: nothing more is written
         except SystemicError as error:
+            self._store_vanished = isinstance(error, StoreVanished)
             return VERDICTS.get(error.exit_code, VERDICTS[OTHER]), error.exit_code, str(error)
         if not ended:
             reason = "stopped by a signal; what was done is committed, run again to go on"
@@ -187,10 +189,11 @@ class Run:
                 return collect(outcomes, ledger, progress.show, self._stop, self._terms.deadline)
 
     def _report(self, ledger: Ledger, album: ThumbnailStore, record: Mapping[str, Any]) -> str | None:
-        """The page of this run. None when it did nothing, when it has to stop and has no time for
-        pages, or when the page could not be written: rows are the truth, a page is only shown.
+        """The page of this run. None when it did nothing, when its rows have vanished, when it has to stop
+        and has no time for pages, or when the page could not be written: rows are the truth, a page is only
+        shown.
         """
-        if not ledger.parts or self._stop.is_set():
+        if not ledger.parts or self._store_vanished or self._stop.is_set():
             return None
         try:
             return write_report(self._spec.store, self.run_id, ledger.parts, album, record)

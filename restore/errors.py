@@ -8,6 +8,7 @@
         ├── EngineError        1   no GPU, no weights, an engine that cannot be built
         │   └── DeviceLost     1   a GPU that this process can no longer use
         ├── StorageConfigError 1   no bucket, no right to it, a store that cannot serve
+        │   └── StoreVanished  1   a store that lacks what this run wrote there
         ├── BudgetSpent        4   too many photos failed
         └── LeaseHeld          5   another writer holds this store
 
@@ -105,6 +106,10 @@ class DeviceLost(EngineError):
 
 class StorageConfigError(SystemicError):
     """The store does not exist, refuses access or cannot do what the job needs."""
+
+
+class StoreVanished(StorageConfigError):
+    """The store lacks what this run wrote there: it was unmounted, emptied or replaced."""
 
 
 class BudgetSpent(SystemicError):

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from restore.errors import ItemError, LeaseHeld, StorageConfigError, SystemicError
+from restore.errors import ItemError, LeaseHeld, StoreVanished, SystemicError
 from restore.identity import sha256_bytes
 from restore.storage import OutStore
 
@@ -96,11 +96,11 @@ class Lease:
         """Before each commit and at the end: is our own lease file still there?
 
         Raises:
-            StorageConfigError: when it is not: the store was unmounted, emptied or replaced.
+            StoreVanished: when it is not.
         """
         found = _read(self._store, self.epoch)
         if found is None or found.token != self._holder.token:
-            raise StorageConfigError(vanished(self._store, _path(self.epoch)))
+            raise vanished(self._store, _path(self.epoch))
 
     def __enter__(self) -> Lease:
         return self
@@ -121,9 +121,9 @@ class Lease:
                 log.warning("could not renew the lease; trying again in %g s", BEAT_SECONDS, exc_info=True)
 
 
-def vanished(store: OutStore, path: str) -> str:
-    """What to say of a store that lacks what this run wrote there."""
-    return (
+def vanished(store: OutStore, path: str) -> StoreVanished:
+    """The error of a store that lacks `path`, which this run wrote."""
+    return StoreVanished(
         f"{store.root} lacks {path}, which this run wrote: the folder was unmounted, emptied or replaced; "
         "bring it back and run again"
     )

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from restore.errors import BudgetSpent, LeaseHeld, StorageConfigError
+from restore.errors import BudgetSpent, LeaseHeld
 from restore.outcome import OWN_FAULT, REUSED, outcome_schema, results
 from restore.run.error_budget import Doubt, ErrorBudget, budget_code
 from restore.run.events import SILENT, Events
@@ -174,13 +174,13 @@ class Ledger:
         A run over a disk that is unmounted would go on below the mount point, and say that all is restored.
 
         Raises:
-            StorageConfigError: naming the first object that is missing.
+            StoreVanished: naming the first object that is missing.
         """
         self._lease.require_file()
         for folder, names in _by_folder([*self.parts, *([self.plan] if self.plan else [])]).items():
             missing = names - set(self._store.names(folder))
             if missing:
-                raise StorageConfigError(vanished(self._store, f"{folder}/{min(missing)}"))
+                raise vanished(self._store, f"{folder}/{min(missing)}")
 
     @property
     def _rows(self) -> int:

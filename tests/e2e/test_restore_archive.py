@@ -156,6 +156,29 @@ def test_a_report_that_cannot_be_written_fails_no_run(tmp_path: Path) -> None:
     assert len(rows(out)) == 2 and last_record(out)["report"] is None
 
 
+def test_a_folder_that_is_unmounted_in_mid_run_stops_it(tmp_path: Path) -> None:
+    """An empty folder is left, as a mount point is, and writing into it works."""
+    manifest, out, away = make_archive(tmp_path / "in", 60, 1000, 750), tmp_path / "out", tmp_path / "away"
+    job = subprocess.Popen(
+        command(manifest, out), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while not list(out.glob("metadata/*/*.parquet")):
+        assert job.poll() is None
+        time.sleep(0.02)
+    out.rename(away)
+    out.mkdir()
+    stdout, stderr = job.communicate(timeout=60)
+    assert job.returncode == 1, stdout + stderr
+    assert "unmounted, emptied or replaced" in stderr.splitlines()[-1] and "complete" not in stdout
+    assert "Traceback" not in stderr and stderr.count("\n") <= FEW_LINES, stderr
+    assert last_record(out)["verdict"] == "stopped" and not rows(out)
+    out.rename(tmp_path / "below the mount point")
+    away.rename(out)
+    kept = {row["row_id"] for row in rows(out)}
+    assert kept and run(manifest, out).returncode == 0
+    assert kept < {row["row_id"] for row in rows(out)} and len(rows(out)) == 60
+
+
 NAMESPACE = ["unshare", "--map-root-user", "--mount"]
 """A namespace of mounts for one command: in it every user may mount a file system of his own."""
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from restore.errors import BudgetSpent, EngineError, LeaseHeld, StorageConfigError
+from restore.errors import BudgetSpent, EngineError, LeaseHeld, StoreVanished
 from restore.outcome import Figures, Outcome, outcome_schema, outcomes_table
 from restore.run.events import Events
 from restore.run.lease import acquire
@@ -260,7 +260,7 @@ def test_a_store_that_vanishes_stops_the_run(
     folder.rename(tmp_path / "away")
     folder.mkdir()
     ledger.add(rows(3))
-    with pytest.raises(StorageConfigError, match="unmounted, emptied or replaced"):
+    with pytest.raises(StoreVanished, match="unmounted, emptied or replaced"):
         ledger.commit()
-    with pytest.raises(StorageConfigError, match="unmounted, emptied or replaced"):
+    with pytest.raises(StoreVanished, match="unmounted, emptied or replaced"):
         ledger.require_store()
