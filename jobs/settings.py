@@ -159,10 +159,19 @@ def deadline(settings: NightlySettings, now: datetime) -> float | None:
         ends.append(now.timestamp() + 3600 * settings.max_hours)
     if settings.until is not None:
         hour, minute = map(int, settings.until.split(":"))
-        today = now.replace(hour=hour, minute=minute, second=0, microsecond=0, fold=0)
-        later = today if today.timestamp() > now.timestamp() else today + timedelta(days=1)
-        ends.append(later.timestamp())
+        ends.append(_next_moment(now, hour, minute))
     return min(ends) if ends else None
+
+
+def _next_moment(now: datetime, hour: int, minute: int) -> float:
+    """When the clock shows this time next, in seconds since the epoch.
+
+    A time that a clock change skips is read with the offset before it.
+    """
+    today = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    # The second reading of a day is later than the first only where the clock shows the time twice.
+    readings = ((today + timedelta(days=day)).replace(fold=fold) for day in (0, 1) for fold in (0, 1))
+    return next(moment for moment in map(datetime.timestamp, readings) if moment > now.timestamp())
 
 
 def local_zone() -> tzinfo:

@@ -170,13 +170,17 @@ def test_a_night_ends_at_the_earlier_of_time_of_day_and_hours(
         ("2026-10-24T22:30", "06:00", 8.5),  # the clock goes from 3 to 2
         ("2026-03-28T22:30", "02:30", 4.0),  # there is no such time: it is read with the former offset
         ("2026-10-24T22:30", "02:30", 4.0),  # there are two: the first
+        ("2026-10-25T02:40+02:00", "02:30", 50 / 60),  # the second of the two is still to come
+        ("2026-10-25T02:40+01:00", "02:50", 10 / 60),
+        ("2026-10-25T02:40+01:00", "02:30", 23 + 50 / 60),
         ("2026-06-01T22:30", "06:00", 7.5),
     ],
 )
 def test_a_night_of_the_clock_change_ends_by_the_clock(evening: str, until: str, hours: float) -> None:
-    now = datetime.fromisoformat(evening).replace(tzinfo=ZoneInfo("Europe/Berlin"))
+    berlin, start = ZoneInfo("Europe/Berlin"), datetime.fromisoformat(evening)
+    now = start.astimezone(berlin) if start.tzinfo else start.replace(tzinfo=berlin)
     ends = deadline(NightlySettings(images="i", output="o", until=until), now)
-    assert ends == now.timestamp() + 3600 * hours
+    assert ends == pytest.approx(now.timestamp() + 3600 * hours, abs=1e-3)
 
 
 def test_the_zone_of_this_machine_knows_its_clock_changes(monkeypatch: pytest.MonkeyPatch) -> None:
