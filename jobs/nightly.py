@@ -18,20 +18,20 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
+from pyarrow.dataset import dataset
 
 from jobs.console import print_estimate, print_failures, print_plan
 from jobs.exit_codes import ALL_WELL, OTHER
 from jobs.notify import notify
 from jobs.ray_address import require_ray
-from jobs.restore_folder import NAMES_SHOWN, run_spec_from_listing
+from jobs.restore_folder import NAMES_SHOWN, Listing, run_spec_from_listing
 from jobs.run import Run, Terms, stop_signals
 from jobs.run_spec import RunSpec
 from jobs.settings import RECIPE_HELP, NightlySettings, deadline, local_zone
 from manifests.catalog import compact
 from manifests.catalog.gc import remove_pictures
 from manifests.catalog.rows import committed_rows
-from manifests.planning.removed import pruned_pictures, remember, removed, since
+from manifests.planning.removed import pruned_pictures, remember, removed, since, to_prune
 from restore.cli import exit_code, leave, parse
 from restore.errors import ItemError, SystemicError
 from restore.run.lease import acquire
@@ -70,27 +70,27 @@ def night(settings: NightlySettings) -> dict[str, Any]:
     terms = Terms(deadline=deadline(settings, datetime.now(local_zone())), bears_failures=True)
     with tempfile.TemporaryDirectory(prefix="silverprint-night-") as folder:
         if settings.dry_run:
-            spec, listed = run_spec_from_listing(settings, Path(folder), settings.max_photos)
+            spec, listing = run_spec_from_listing(settings, Path(folder), settings.max_photos)
             planned = spec.plan()
             print_plan(planned, spec, spec.events(None))
             print_failures(planned, spec)
             print_estimate(planned, spec)
-            missing = _missing(spec, listed, settings)
-            return {"exit_code": ALL_WELL, **listed, **missing.report(spec)}
+            missing = _missing(spec, listing, settings)
+            return {"exit_code": ALL_WELL, **listing.summary(), **missing.report(spec)}
         require_ray()
         store = OutStore.open(settings.output)
         store.check()
         with stop_signals() as stop, acquire(store) as lease:
-            spec, listed = run_spec_from_listing(settings, Path(folder), settings.max_photos)
-            missing = _missing(spec, listed, settings)
-            remember(store, missing.since)
+            spec, listing = run_spec_from_listing(settings, Path(folder), settings.max_photos)
+            missing = _missing(spec, listing, settings)
+            remember(store, missing.found)
             record = Run(spec, lease, stop, terms, missing.pruned).execute()
             if not stop.is_set():
                 if missing.pruned.num_rows:
                     old = pruned_pictures(missing.pruned, committed_rows(store))
                     remove_pictures(store, old, lease.check)
                 compact.compact(store, lease.check)
-            return {**record, **listed, **missing.report(spec)}
+            return {**record, **listing.summary(), **missing.report(spec)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +98,16 @@ class Missing:
     """Items that have a picture and are no longer listed.
 
     Attributes:
-        since: `item_id`, and since when it is missing.
+        found: `item_id`, and since when it is missing.
         pruned: those whose pictures are removed tonight.
     """
 
-    since: pa.Table
+    found: pa.Table
     pruned: pa.Table
 
     def report(self, spec: RunSpec) -> dict[str, Any]:
         """Print the missing photos, since they may be missing by mistake. Return them for the summary."""
-        count, first = self.since.num_rows, self.since["item_id"].slice(0, NAMES_SHOWN).to_pylist()
+        count, first = self.found.num_rows, self.found["item_id"].slice(0, NAMES_SHOWN).to_pylist()
         if count:
             more = ", ..." if count > NAMES_SHOWN else ""
             pruned = self.pruned.num_rows
@@ -116,13 +116,14 @@ class Missing:
         return {"removed": {"count": count, "first": first, "pruned": self.pruned.num_rows}}
 
 
-def _missing(spec: RunSpec, listed: dict[str, Any], settings: NightlySettings) -> Missing:
+def _missing(spec: RunSpec, listing: Listing, settings: NightlySettings) -> Missing:
     now = datetime.now(UTC)
-    items = since(spec.store, removed(spec.wanted, committed_rows(spec.store)), now)
-    long_enough = pc.less_equal(items["since"], pa.scalar(now - timedelta(hours=settings.grace)))
+    items = removed(spec.wanted, committed_rows(spec.store), dataset(listing.present))
+    found = since(spec.store, items, now)
+    prunable = to_prune(found, now, timedelta(hours=settings.grace))
     # A listing without any photo is a wrong folder rather than an empty archive.
-    prunes = settings.prune and listed["listed"]["photos"] > 0
-    return Missing(items, items.filter(long_enough) if prunes else items.slice(0, 0))
+    prunes = settings.prune and listing.listed.photos > 0
+    return Missing(found, prunable if prunes else prunable.slice(0, 0))
 
 
 if __name__ == "__main__":

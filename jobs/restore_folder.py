@@ -8,8 +8,8 @@ The store keeps what was done, so the same command again does only what is new, 
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -52,18 +52,34 @@ def restore_folder(settings: ListingSettings, limit: int | None = None) -> int:
             return int(Run(spec, lease, stop).execute()["exit_code"])
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a run was built from.
+
+    Attributes:
+        images: the folder that was listed.
+        present: a Parquet file of the names that the folder holds, of `listing.build.PRESENT`.
+    """
+
+    images: str
+    listed: Listed
+    present: Path
+
+    def summary(self) -> dict[str, Any]:
+        """For the run's summary."""
+        found = {name: value for name, value in asdict(self.listed).items() if name != "manifest"}
+        return {"images": self.images, "listed": found}
+
+
 def run_spec_from_listing(
     settings: ListingSettings, folder: Path, limit: int | None = None
-) -> tuple[RunSpec, dict[str, Any]]:
+) -> tuple[RunSpec, Listing]:
     """List the photos and read the run's settings; the manifest is written below `folder`.
-
-    Returns:
-        The run spec, and what the listing found, for the run's summary.
 
     Raises:
         SystemicError: when nothing can be listed, or a setting cannot be used.
     """
-    manifest = folder / "manifest.parquet"
+    manifest, present = folder / "manifest.parquet", folder / "present.parquet"
     sources = Sources(
         images=settings.images,
         masks=settings.masks,
@@ -71,17 +87,16 @@ def run_spec_from_listing(
         sidecar=settings.sidecar,
         exclude=(settings.output,),
     )
-    listed = build(sources, str(manifest))
+    listing = Listing(settings.images, build(sources, str(manifest), present=present), present)
     spec = load_run_spec(_restore_settings(settings, str(manifest), limit))
-    print(describe(listed, settings.images), file=spec.console, flush=True)
-    found = {name: value for name, value in dataclasses.asdict(listed).items() if name != "manifest"}
-    return spec, {"images": settings.images, "listed": found}
+    print(describe(listing.listed, settings.images), file=spec.console, flush=True)
+    return spec, listing
 
 
 def describe(listed: Listed, images: str) -> str:
     """The number of photos, and what is left out of the manifest with its first names."""
     lines = [f"{images}: {listed.photos} photos, {listed.rows} of them in the manifest"]
-    for field in dataclasses.fields(listed):
+    for field in fields(listed):
         found = getattr(listed, field.name)
         if isinstance(found, Found) and found.count:
             more = ", ..." if found.count > NAMES_SHOWN else ""
@@ -92,7 +107,7 @@ def describe(listed: Listed, images: str) -> str:
 
 def _restore_settings(settings: ListingSettings, manifest: str, limit: int | None) -> RestoreSettings:
     """The same settings for a run over `manifest`. The listed folders become allowed roots."""
-    values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(RunSettings)}
+    values = {field.name: getattr(settings, field.name) for field in fields(RunSettings)}
     roots = [uri for uri in (settings.images, settings.masks) if uri and is_local(uri)]
     values["allow_root"] = (*settings.allow_root, *map(local_path, roots))
     return RestoreSettings(manifest=manifest, limit=limit, **values)

@@ -48,6 +48,9 @@ LISTING = pa.schema(
     ]
 )
 
+PRESENT = pa.schema([("item_id", pa.string()), ("below", pa.bool_())])
+"""Names that a listing found: of an item, or of a folder that was not looked into, with all `below` it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
@@ -111,18 +114,16 @@ class Listed:
 
 @dataclass(slots=True)
 class _Links:
-    """Links that a listing left out, counted as it goes."""
+    """Links that a listing left out."""
 
-    count: int = 0
-    first: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
 
-    def add(self, path: str) -> None:
-        self.count += 1
-        if len(self.first) < FIRST:
-            self.first.append(path)
+    def found(self) -> Found:
+        """Their number, and the first of them."""
+        return Found(len(self.paths), tuple(sorted(self.paths[:FIRST])))
 
 
-def build(sources: Sources, out: str, *, probe: bool = False) -> Listed:
+def build(sources: Sources, out: str, *, probe: bool = False, present: Path | None = None) -> Listed:
     """Lists the photos and their masks and writes the manifest, in the order of ids, replacing an older one.
 
     The versions in it are those listed, and pin what a run reads.
@@ -130,6 +131,8 @@ def build(sources: Sources, out: str, *, probe: bool = False) -> Listed:
     Args:
         out: a `.parquet` file in any store.
         probe: read each photo's header and note what it says.
+        present: a Parquet file to write for `planning.removed`, of `PRESENT`: the names of all files below
+            `images`, those left out of the manifest among them.
 
     Raises:
         UsageError: sources or an output that cannot be meant, or no photo at all.
@@ -152,9 +155,12 @@ def build(sources: Sources, out: str, *, probe: bool = False) -> Listed:
         columns = load_sidecar(con, sources.sidecar)
         scratch = Path(folder)
         _list(con, "images", images, [*exclude, *([] if same_tree else [masks])], scratch, links)
+        unlisted = [*links.paths, *(folder.rstrip("/") for folder in _below(images, [*exclude, masks]))]
         if not same_tree:
             _list(con, "masks", masks, [*exclude, images], scratch, links)
         _sort_out(con, patterns, same_tree=same_tree)
+        if present:
+            _write_present(con, unlisted, present)
         _require_photos(con, images)
         _pair(con, patterns)
         _join(con, images, masks)
@@ -207,17 +213,35 @@ def _list(
     links: _Links,
 ) -> None:
     """Makes `{table}_listed`, of `LISTING`, from all that lies below `root` and not below `exclude`."""
-    inside = tuple(
-        f"{_real(uri).removeprefix(_real(root) + '/')}/"
-        for uri in exclude
-        if _real(uri).startswith(f"{_real(root)}/")
-    )
+    inside = _below(root, exclude)
     path = scratch / f"{table}.parquet"
-    entries = (e for e in photographs(root or "/", links.add) if not e.path.startswith(inside))
+    entries = (e for e in photographs(root or "/", links.paths.append) if not e.path.startswith(inside))
     with pq.ParquetWriter(path, LISTING) as writer:
         for batch in _batches(entries):
             writer.write_batch(batch)
     con.execute(f"CREATE VIEW {table}_listed AS FROM read_parquet({sql.text(str(path))})")
+
+
+def _below(root: str, folders: Sequence[str]) -> tuple[str, ...]:
+    """Those of `folders` that lie below `root`: their paths there, with a slash at the end."""
+    return tuple(
+        f"{_real(uri).removeprefix(_real(root) + '/')}/"
+        for uri in folders
+        if _real(uri).startswith(f"{_real(root)}/")
+    )
+
+
+def _write_present(con: duckdb.DuckDBPyConnection, unlisted: Sequence[str], path: Path) -> None:
+    """Write the names that the photos' folder holds: of its files, and of what was not looked into."""
+    names = pa.array(unlisted, pa.string())
+    con.register("unlisted", pa.table({"path": names}))
+    con.execute(f"""
+        COPY (
+            SELECT DISTINCT nfc_normalize(stem) AS item_id, false AS below FROM file
+            UNION ALL SELECT nfc_normalize({_stem()}), false FROM unlisted
+            UNION ALL SELECT nfc_normalize(path), true FROM unlisted
+        ) TO {sql.text(str(path))} (FORMAT parquet, COMPRESSION zstd)
+    """)
 
 
 def _batches(entries: Iterator[Entry]) -> Iterator[pa.RecordBatch]:
@@ -343,7 +367,7 @@ def _listed(con: duckdb.DuckDBPyConnection, manifest: str, links: _Links) -> Lis
         illegal=_found(con, "SELECT path || ': ' || fault FROM photo WHERE fault IS NOT NULL"),
         other_files=_found(con, "SELECT path FROM other"),
         outputs=_found(con, "SELECT path FROM file WHERE kind = 'output'"),
-        links=Found(links.count, tuple(sorted(links.first))),
+        links=links.found(),
         unknown_in_sidecar=_found(con, "SELECT item_id FROM sidecar ANTI JOIN wanted USING (item_id)"),
         unreadable=_found(con, "SELECT image || ': ' || fault FROM probed WHERE fault IS NOT NULL"),
     )

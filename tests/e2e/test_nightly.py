@@ -113,16 +113,27 @@ def test_nights_do_what_is_new_and_two_at_once_are_one(tmp_path: Path) -> None:
 
 
 def check_pruning(store: Path, out: str) -> None:
-    """A missing photo loses its picture once it has been missing for the grace period, and only then."""
+    """A missing photo loses its picture once it has been missing for the grace period, and only then.
+
+    Meanwhile the name of a photo becomes ambiguous, another takes a name that no photo has, and a third is
+    away for one night: their pictures stay.
+    """
+    photos = store / "images/box"
+    (photos / "5.png").write_bytes((photos / "5.jpg").read_bytes())
+    (photos / "4.jpg").rename(photos / "4.heic")
     (picture_of_it,) = Path(out).glob("images/box/0.*")
     night(str(store), out, "--prune")
     assert picture_of_it.exists(), "it was missed an instant ago"
     assert "1 of them are pruned" in night(str(store), out, "--prune", "--grace", "0", "--dry-run")
     assert picture_of_it.exists()
+    (photos / "3.jpg").rename(store / "3.jpg")
     night(str(store), out, "--prune", "--grace", "0")
+    (store / "3.jpg").rename(photos / "3.jpg")
     assert not picture_of_it.exists() and record(out)["status"] == {"removed": 1}
     assert set(shown(out)) == {f"box/{n}" for n in range(1, 6)}
     assert "removed since" not in night(str(store), out, "--prune", "--grace", "0")
+    (photos / "5.png").unlink()
+    (photos / "4.heic").rename(photos / "4.jpg")
     (store / "images/box/0.jpg").write_bytes(picture(0))
     night(str(store), out)
     assert plan(out) == {"box/0": "new"} and "box/0" in shown(out)

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from manifests.listing.build import Listed, Sources, build
+from manifests.listing.build import PRESENT, Listed, Sources, build
 from manifests.listing.patterns import parse_patterns
 from manifests.reading.schema import read_manifest
 from restore.errors import ErrorCode, ManifestError, StorageConfigError, UsageError
@@ -59,6 +59,23 @@ def test_parallel_trees_pair_by_stem(tmp_path: Path) -> None:
     assert listed.unpaired_images.first == ("d",)
     assert listed.unpaired_masks.first == ("e.png",)
     assert listed.other_files.first == ("box/a.txt", "notes.txt")
+
+
+def test_names_of_all_that_lies_there_are_noted(tmp_path: Path) -> None:
+    """What is left out of the manifest is still there; below a link or an excluded folder all may be."""
+    images = tmp_path / "images"
+    put(images, "a.jpg", "b.jpg", "b.png", "c#.jpg", "notes.txt", "e\u0301.jpg", "m/a.png", "out/x.jpg")
+    put(tmp_path / "elsewhere", "1.jpg")
+    (images / "box").symlink_to(tmp_path / "elsewhere")
+    (images / "l.jpg").symlink_to(tmp_path / "elsewhere/1.jpg")
+    sources = Sources(images=str(images), masks=str(images / "m"), exclude=(str(images / "out"),))
+    build(sources, str(tmp_path / "m.parquet"), present=tmp_path / "present.parquet")
+    rows = pq.read_table(tmp_path / "present.parquet", schema=PRESENT).to_pylist()
+    below = {row["item_id"] for row in rows if row["below"]}
+    assert below == {"box", "l.jpg", "m", "out"}
+    assert {row["item_id"] for row in rows if not row["below"]} == {
+        *("a", "b", "c#", "notes", "\u00e9", "box", "l", "m", "out")
+    }
 
 
 def test_rows_hold_what_was_listed_and_pin_it(tmp_path: Path) -> None:

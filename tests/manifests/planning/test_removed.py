@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import io
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from manifests.catalog.rows import committed_rows, current_pictures
-from manifests.planning.removed import MEMORY, pruned_pictures, remember, removed, removed_outcomes, since
+from manifests.planning.removed import (
+    COUNTED_GAP,
+    MEMORY,
+    pruned_pictures,
+    remember,
+    removed,
+    removed_outcomes,
+    since,
+    to_prune,
+)
 from restore.outcome import outcome_schema
 from restore.storage import OutStore
 from tests.support.runs import STARTED, failure, outcome
@@ -20,8 +31,10 @@ COMMITTED = pa.table(
         "row_id": ["1", "2", "3", "4", "5"],
         "item_id": ["kept", "missing", "missing", "never shown", "also missing"],
         "status": ["restored", "copied", "failed", "failed", "restored"],
+        "committed_at": pa.array([STARTED] * 5, pa.timestamp("us", tz="UTC")),
     }
 )
+DAY = timedelta(days=1)
 
 
 def test_an_item_with_a_picture_and_without_a_row_is_removed() -> None:
@@ -38,24 +51,90 @@ def test_what_was_pruned_is_removed_once() -> None:
         {"row_id": ["6", "7"], "item_id": ["missing", "also missing"], "status": ["removed", "removed"]}
     )
     back = pa.table({"row_id": ["8"], "item_id": ["missing"], "status": ["restored"]})
+    pruned, back = (
+        rows.append_column("committed_at", pa.array([STARTED] * len(rows), pa.timestamp("us", tz="UTC")))
+        for rows in (pruned, back)
+    )
     wanted = pa.table({"item_id": ["kept"]})
     assert removed(wanted, pa.concat_tables([COMMITTED, pruned])).num_rows == 0
     assert removed(wanted, pa.concat_tables([COMMITTED, pruned, back]))["item_id"].to_pylist() == ["missing"]
 
 
+@pytest.mark.parametrize(
+    ("name", "below"), [("box/a", False), ("box", True), ("box/a/b", False), ("box", False), ("bo", True)]
+)
+def test_what_the_listing_found_is_not_removed(name: str, below: bool) -> None:
+    """A photo that is left out of the manifest, or lies below a link, is still there."""
+    committed = COMMITTED.slice(0, 1).set_column(1, "item_id", pa.array(["box/a"]))
+    present = pa.table({"item_id": [name], "below": [below]})
+    found = removed(pa.table({"item_id": ["other"]}), committed, present)["item_id"].to_pylist()
+    assert found == ([] if (name, below) in {("box/a", False), ("box", True)} else ["box/a"])
+
+
+def items(*names: str, shown: datetime = STARTED - 400 * DAY) -> pa.Table:
+    """As `removed` finds them."""
+    times = pa.array([shown] * len(names), pa.timestamp("us", tz="UTC"))
+    return pa.table({"item_id": pa.array(names, pa.string()), "shown": times})
+
+
+def night(store: OutStore, now: datetime, *names: str, **more: datetime) -> dict[str, datetime]:
+    """Remember the items of tonight. Returns since when each is missing."""
+    found = since(store, items(*names, **more), now)
+    remember(store, found)
+    return dict(zip(found["item_id"].to_pylist(), found["since"].to_pylist(), strict=True))
+
+
+def pruned_at(store: OutStore, now: datetime, *names: str, days: float = 30) -> list[str]:
+    found = to_prune(since(store, items(*names), now), now, timedelta(days=days))
+    return list(found["item_id"].to_pylist())
+
+
 def test_the_first_night_that_missed_a_photo_is_remembered(tmp_path: Path) -> None:
-    store, later = OutStore.open(str(tmp_path)), STARTED + timedelta(days=1)
+    store, later, last = OutStore.open(str(tmp_path)), STARTED + DAY, STARTED + 2 * DAY
+    assert night(store, STARTED, "a", "b") == {"a": STARTED, "b": STARTED}
+    assert night(store, later, "b", "c") == {"b": STARTED, "c": later}
+    assert night(store, last, "a", "b") == {"a": last, "b": STARTED}, "a was back meanwhile"
+    assert night(store, last) == {}
 
-    def night(now: object, *items: str) -> dict[str, object]:
-        found = since(store, pa.table({"item_id": pa.array(items, pa.string())}), now)  # type: ignore[arg-type]
-        remember(store, found)
-        return dict(zip(found["item_id"].to_pylist(), found["since"].to_pylist(), strict=True))
 
-    assert night(STARTED, "a", "b") == {"a": STARTED, "b": STARTED}
-    assert night(later, "b", "c") == {"b": STARTED, "c": later}
-    last = later + timedelta(days=1)
-    assert night(last, "a", "b") == {"a": last, "b": STARTED}, "a was back meanwhile"
-    assert night(last) == {}
+def test_two_listings_at_least_have_missed_what_is_pruned(tmp_path: Path) -> None:
+    store = OutStore.open(str(tmp_path))
+    assert pruned_at(store, STARTED, "a", days=0) == []
+    night(store, STARTED, "a")
+    assert pruned_at(store, STARTED, "a", "b", days=0) == ["a"]
+    for day in range(30):
+        assert pruned_at(store, STARTED + day * DAY, "a") == []
+        night(store, STARTED + day * DAY, "a")
+    assert pruned_at(store, STARTED + 30 * DAY, "a") == ["a"]
+
+
+@pytest.mark.parametrize("jump", [-2500 * DAY, 2500 * DAY])
+def test_a_night_with_a_wrong_clock_prunes_nothing(tmp_path: Path, jump: timedelta) -> None:
+    """One listing with the clock in another year counts a week at most, that night and later."""
+    store = OutStore.open(str(tmp_path))
+    night(store, STARTED, "a")
+    assert pruned_at(store, STARTED + jump, "a") == []
+    night(store, STARTED + jump, "a", "b")
+    for day in range(1, 22):
+        now = STARTED + day * DAY
+        assert pruned_at(store, now, "a", "b") == []
+        night(store, now, "a", "b")
+
+
+def test_a_time_before_the_items_newest_row_is_not_believed(tmp_path: Path) -> None:
+    store = OutStore.open(str(tmp_path))
+    night(store, STARTED, "a", "b")
+    later = STARTED + DAY
+    assert night(store, later, "a", "b", shown=STARTED + DAY / 2) == {"a": later, "b": later}
+
+
+def test_the_memory_of_an_older_version_counts_a_week(tmp_path: Path) -> None:
+    store, sink = OutStore.open(str(tmp_path)), io.BytesIO()
+    since_when = pa.array([STARTED], pa.timestamp("us", tz="UTC"))
+    pq.write_table(pa.table({"item_id": ["a"], "since": since_when}), sink)
+    store.create(MEMORY, sink.getvalue())
+    now = STARTED + 100 * DAY
+    assert night(store, now, "a") == {"a": now - COUNTED_GAP}
 
 
 def test_a_pruned_item_has_a_row_that_says_so_and_no_picture(tmp_path: Path) -> None:
@@ -65,10 +144,10 @@ def test_a_pruned_item_has_a_row_that_says_so_and_no_picture(tmp_path: Path) -> 
         2, item_id="missing", output="images/missing.2.png", image_version="v2", extra={"x_title": "T"}
     )
     written(store, [[first, outcome(3, item_id="kept")], [newer, failure(4, item_id="missing")]])
-    items = pa.table({"item_id": ["missing"]})
-    assert pruned_pictures(items, committed_rows(store)) == [], "nothing goes before its row says so"
+    absent = pa.table({"item_id": ["missing"]})
+    assert pruned_pictures(absent, committed_rows(store)) == [], "nothing goes before its row says so"
     values = {"run_id": "later", "started_at": STARTED, "software_version": "1"}
-    rows = removed_outcomes(items, committed_rows(store), extra=["x_title", "x_new"], **values)  # type: ignore[arg-type]
+    rows = removed_outcomes(absent, committed_rows(store), extra=["x_title", "x_new"], **values)  # type: ignore[arg-type]
     assert rows.schema.names == [n for n in outcome_schema(["x_title", "x_new"]).names if n not in SET_LATER]
     (row,) = rows.to_pylist()
     assert (row["status"], row["reason"], row["output"], row["image_version"]) == (
@@ -81,7 +160,7 @@ def test_a_pruned_item_has_a_row_that_says_so_and_no_picture(tmp_path: Path) -> 
     rows = rows.append_column("row_id", pa.array(["999999-00000-000000"]))
     rows = rows.append_column("committed_at", pa.array([STARTED], pa.timestamp("us", tz="UTC")))
     committed = pa.concat_tables([committed_rows(store).to_table(), rows], promote_options="default")
-    assert pruned_pictures(items, committed) == ["images/missing.1.png", "images/missing.2.png"]
+    assert pruned_pictures(absent, committed) == ["images/missing.1.png", "images/missing.2.png"]
     assert current_pictures(committed, ("item_id",))["item_id"].to_pylist() == ["kept"]
 
 
@@ -93,5 +172,4 @@ def test_a_memory_that_says_nothing_is_no_memory(tmp_path: Path, data: bytes) ->
     """An empty or cut removed.parquet must not lock the store: nothing goes too soon without it."""
     store = OutStore.open(str(tmp_path))
     store.create(MEMORY, data)
-    items = pa.table({"item_id": ["missing"]})
-    assert since(store, items, STARTED)["since"].to_pylist() == [STARTED]
+    assert since(store, items("missing"), STARTED)["since"].to_pylist() == [STARTED]
