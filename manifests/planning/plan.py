@@ -263,7 +263,10 @@ FORMER = """
 
 
 def _todo(con: duckdb.DuckDBPyConnection, extra: list[str], limit: int | None) -> SpooledTable:
+    """The rows to restore. Of one priority those come first that failed least often: photos that fail every
+    night must not keep others from their turn."""
     schema = _plan_schema(extra)
+    first = "" if limit is None else f"LIMIT {int(limit)}"
     query = f"""
         SELECT {sql.names(schema.names)} FROM (
             SELECT *, row_number() OVER same_priority - 1 AS place,
@@ -271,9 +274,9 @@ def _todo(con: duckdb.DuckDBPyConnection, extra: list[str], limit: int | None) -
             FROM (
                 FROM manifest JOIN decided USING (row) LEFT JOIN formers USING (former)
                 WHERE reason NOT IN {sql.texts(NOT_PAINTED)}
-                ORDER BY priority DESC NULLS LAST, row {"" if limit is None else f"LIMIT {int(limit)}"}
-            ) WINDOW same_priority AS (PARTITION BY priority ORDER BY row)
-        ) ORDER BY priority DESC NULLS LAST, {_MIXED}, row
+                ORDER BY priority DESC NULLS LAST, attempts, row {first}
+            ) WINDOW same_priority AS (PARTITION BY priority ORDER BY attempts, row)
+        ) ORDER BY priority DESC NULLS LAST, {_MIXED}, attempts, row
     """
     return spool(con, query, schema)
 

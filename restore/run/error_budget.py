@@ -11,8 +11,9 @@ The first two leave their rows unrecorded, so that the next run does them again.
 photo's content, or a fault that is the photo's own, never does: its row is recorded.
 
 A plan takes every fourth row from further on (`manifests.planning.plan`), so 20 failures in a row hold
-several from elsewhere: a box of bad photos at one place does not look like a broken world. Where nothing
-else is left to do, a second run in a row with the same code records its rows, so that no plan is stuck.
+several from elsewhere: a box of bad photos at one place does not look like a broken world. Where a second
+run in a row begins with the same code, it records its rows, at most 1,000. A later run tries them after
+those that no run has tried, so no plan is stuck.
 
 A box of 100 spoilt scans in a row passes the first three rules, and in a large archive the fourth too.
 Where all photos may fail (`max_failed` 1), only the first rule stops a run.
@@ -54,7 +55,7 @@ AT_START = SHARED | {ErrorCode.WORKER_CRASHED, ErrorCode.TIMED_OUT}
 """Codes with which all first photos fail where the world was broken before the run."""
 
 MAX_REPEATED_ROWS = 1000
-"""Rows of a plan that a second run in a row may try to its end although all fail with one code."""
+"""Rows that a second run in a row tries, and records, although all fail with one code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +71,8 @@ class Doubt:
     planned: int = 0
 
     def repeats(self, code: str | None) -> bool:
-        """Whether the whole plan is to be tried, and recorded, since the run before met the same."""
-        return code is not None and code == self.code and self.planned <= MAX_REPEATED_ROWS
+        """Whether failures with this code are to be recorded, since the run before met the same."""
+        return code is not None and code == self.code
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +121,14 @@ class ErrorBudget:
     def doubtful(self) -> int:
         """Number of the newest rows that the world may have caused; they should not be committed yet."""
         if self._repeats:
-            return self._streak if self._attempted < self._doubt.planned else 0
+            return self._streak if self._attempted < min(self._doubt.planned, MAX_REPEATED_ROWS) else 0
         may_be_world = self._breaks_at_start or self._breaks_during_run
         return self._streak if may_be_world and self._streak < SAME_ERROR_LIMIT else 0
 
     def spent(self) -> SpentBudget | None:
         """Why the run must stop now; None where it may go on."""
         if self._repeats:
-            return None
+            return self._repeated_enough()
         if self._streak >= SAME_ERROR_LIMIT and self._breaks_at_start:
             why = f"the first {self._attempted} photos all failed with {self._newest}, so none is recorded"
             return SpentBudget(why, self._newest)
@@ -152,6 +153,15 @@ class ErrorBudget:
     @property
     def _breaks_during_run(self) -> bool:
         return self._newest in SHARED and self._max_failed < 1
+
+    def _repeated_enough(self) -> SpentBudget | None:
+        if self._attempted < MAX_REPEATED_ROWS:
+            return None
+        return SpentBudget(
+            f"the first {self._attempted} photos all failed with {self._newest}, as in the run before; "
+            "they are recorded, and the next run begins with others",
+            None,
+        )
 
     def _window_spent(self) -> SpentBudget | None:
         if len(self._recent) < WINDOW_ROWS or self._max_failed >= 1:

@@ -319,6 +319,16 @@ def test_order_and_limit() -> None:
     assert planned(manifest(*rows), log, limit=0).counts == {"done": 1, "over_limit": 4}
 
 
+def test_photos_that_failed_wait_for_those_that_failed_less_often() -> None:
+    rows = [row(str(n), priority=p) for n, p in enumerate([None, None, None, 1.0])]
+    log = Log()
+    for item in "0", "0", "1", "3":
+        log.add(row(item), code="storage_unavailable")
+    order = planned(manifest(*rows), log).todo.to_table()["item_id"].to_pylist()
+    assert order == ["3", "2", "1", "0"], "a priority comes before all"
+    assert planned(manifest(*rows), log, limit=2).todo.to_table()["item_id"].to_pylist() == ["3", "2"]
+
+
 def test_plan_rows_become_items() -> None:
     todo = planned(manifest(row(x_a="1"), extra=("x_a",)), Log()).todo.to_table()
     assert todo.schema == pa.schema([*PLAN_SCHEMA, pa.field("x_a", pa.string())])
