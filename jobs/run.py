@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -102,29 +102,45 @@ class Run:
         )
         ledger.plan = path = write_plan(spec.store, self.run_id, planned.todo.path)
         print_plan(planned, spec, self._events)
-        with ThumbnailStore() as album:
-            verdict, code, message = self._guarded(planned, path, extra, ledger, album)
+        with ThumbnailStore() as album, ExitStack() as connection:
+            verdict, code, message = self._guarded(planned, path, extra, ledger, album, connection)
+            if not self._stop.is_set():
+                connection.close()
             album.close()
             record = self._summary(planned, ledger, verdict, code, message)
-            record["report"] = report = self._report(ledger, album, record)
-        write_record(spec.store, self.run_id, record)
+            record["report"] = self._report(ledger, album, record)
+            write_record(spec.store, self.run_id, record)
+            if self._stop.is_set():
+                self._lease.release()  # Ray takes longer to end than it leaves a job that it stops
+            self._print_end(record, ledger, planned)
+        return record
+
+    def _print_end(self, record: Mapping[str, Any], ledger: Ledger, planned: Plan) -> None:
+        spec, tally = self._spec, ledger.tally
+        verdict, message, report = record["verdict"], record["message"], record["report"]
         if message:
             self._events.stop(message)
-        tally = ledger.tally
-        self._events.end(verdict, code, tally.status, tally.codes, report)
+        self._events.end(verdict, record["exit_code"], tally.status, tally.codes, report)
         print_summary(self.run_id, verdict, tally, message, spec, planned.counts.get(FAILED_BEFORE, 0))
         if report:
             print(f"report: {spec.store.root}/{report}", file=spec.console)
-        return record
 
     def _guarded(
-        self, planned: Plan, path: str, extra: list[str], ledger: Ledger, album: ThumbnailStore
+        self,
+        planned: Plan,
+        path: str,
+        extra: list[str],
+        ledger: Ledger,
+        album: ThumbnailStore,
+        connection: ExitStack,
     ) -> tuple[str, int, str]:
         """The verdict, the exit code and, where the run did not come to its end, why."""
         try:
             self._prune(extra, ledger)
             self._reuse(planned, ledger)
-            ended = not planned.todo.num_rows or self._paint(planned, path, extra, ledger, album)
+            ended = not planned.todo.num_rows or (
+                not self._stop.is_set() and self._paint(planned, path, extra, ledger, album, connection)
+            )
             ledger.require_store()
         except LeaseHeld as error:
             self._events.stop(str(error))
@@ -170,23 +186,31 @@ class Run:
         return planned.todo.num_rows + planned.reused.num_rows + pruned
 
     def _paint(
-        self, planned: Plan, path: str, extra: list[str], ledger: Ledger, album: ThumbnailStore
+        self,
+        planned: Plan,
+        path: str,
+        extra: list[str],
+        ledger: Ledger,
+        album: ThumbnailStore,
+        connection: ExitStack,
     ) -> bool:
-        """Rows to do, through the pipeline, as long as time allows. Returns whether it was left to."""
+        """Rows to do, through the pipeline, as long as time allows. Returns whether it came to its end.
+
+        Args:
+            connection: holds Ray, which the caller ends when it has the time.
+        """
         spec, until = self._spec, self._terms.admit_until(time.time())
-        with connected(spec.store) as nodes:
-            stream = flow.outcomes(
-                spec.job(self.run_id), path, extra, spec.engines, _pool(spec, nodes), until
-            )
-            total = self._total(planned)
-            meters = MetricsRecorder(flow.instrument)
-            seen = album.watch(counted(stream, meters))
-            with (
-                Progress(total, events=self._events) as progress,
-                RunMetrics(meters, ledger, self._lease, total),
-            ):
-                outcomes = completed(seen, planned.todo, committed_rows(spec.store))
-                return collect(outcomes, ledger, progress.show, self._stop, self._terms.deadline)
+        nodes = connection.enter_context(connected(spec.store))
+        stream = flow.outcomes(spec.job(self.run_id), path, extra, spec.engines, _pool(spec, nodes), until)
+        total = self._total(planned)
+        meters = MetricsRecorder(flow.instrument)
+        seen = album.watch(counted(stream, meters))
+        with (
+            Progress(total, events=self._events) as progress,
+            RunMetrics(meters, ledger, self._lease, total),
+        ):
+            outcomes = completed(seen, planned.todo, committed_rows(spec.store))
+            return collect(outcomes, ledger, progress.show, self._stop, self._terms.deadline)
 
     def _report(self, ledger: Ledger, album: ThumbnailStore, record: Mapping[str, Any]) -> str | None:
         """The page of this run. None when it did nothing, when its rows have vanished, when it has to stop

@@ -30,6 +30,8 @@ BEAT_SECONDS = 5.0
 TAKEOVER_SECONDS = 20.0
 """A lease file that stays unchanged for this time belongs to a dead writer."""
 _POLL_SECONDS = 1.0
+_JOIN_SECONDS = 1.0
+"""Longest wait for a renewal under way. A job that is stopped has three seconds for all that it must do."""
 
 _RUN_ID = r"\d{8}T\d{6}Z-(\d{6,})"
 RUN_RECORD = re.compile(rf"{_RUN_ID}\.json")
@@ -106,8 +108,15 @@ class Lease:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Remove the lease file, once. A renewal that ends later may write it again: a contender sees that
+        it stays unchanged."""
+        if self._stop.is_set():
+            return
         self._stop.set()
-        self._beating.join()
+        self._beating.join(_JOIN_SECONDS)
         self._store.remove(_path(self.epoch))
 
     def _beat(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,9 +38,9 @@ def test_a_job_is_submitted_stopped_and_resumed(head: Head, tmp_path: Path) -> N
     assert stopped.returncode == 0 and "was stopped" in head.status("first")
     kept = ids(out)
     assert 0 < len(kept) < PHOTOS
-    if records := list((out / "runs").glob("*")):  # written within the 3 s that Ray leaves a job
-        assert check_record(records[0].read_bytes())["verdict"] == "stopped"
-        assert list((out / "lease").iterdir()) == [], "given back"
+    (written,) = (out / "runs").iterdir()
+    assert check_record(written.read_bytes())["verdict"] == "stopped"
+    assert list((out / "lease").iterdir()) == [], "released"
     said = head.ray("job", "logs", "first").stdout
     assert "Connecting" not in said.partition("to reuse: 0")[2], "nothing joins Ray again after the end"
 
@@ -53,6 +54,21 @@ def test_a_job_is_submitted_stopped_and_resumed(head: Head, tmp_path: Path) -> N
     assert (record["verdict"], record["exit_code"]) == ("complete", 0)
     assert list((out / "lease").iterdir()) == []
     check_upload(head)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.5, 4.0])
+def test_a_stopped_job_has_a_record_and_no_lease(head: Head, tmp_path: Path, seconds: float) -> None:
+    """Ray kills a job 3 s after it asked it to end, whatever the job is doing at that moment."""
+    manifest, out = make_archive(tmp_path / "in", PHOTOS, 1600, 1200), tmp_path / "out"
+    job = [sys.executable, "-m", "jobs.restore_archive", "--manifest", str(manifest), "--output", str(out)]
+    name = f"stopped-after-{seconds:g}"
+    assert head.submit(name, "--no-wait", "--", *job).returncode == 0
+    wait_for(lambda: list(out.glob("plans/*.parquet")))
+    time.sleep(seconds)
+    assert head.ray("job", "stop", name).returncode == 0
+    (written,) = (out / "runs").iterdir()
+    assert check_record(written.read_bytes())["verdict"] == "stopped"
+    assert list((out / "lease").iterdir()) == []
 
 
 def ids(out: Path) -> set[str]:
