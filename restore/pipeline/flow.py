@@ -339,5 +339,6 @@ def _quiet_console(logger: logging.Logger) -> None:
     """
     logger.setLevel(logging.ERROR)
     for handler in logger.handlers:
-        if isinstance(handler, logging.StreamHandler):
+        # An application may attach handlers of its own to this logger; only that of Ray is silenced.
+        if isinstance(handler, logging.StreamHandler) and type(handler).__module__.startswith("ray."):
             handler.setLevel(logging.CRITICAL)

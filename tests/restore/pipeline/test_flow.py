@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -99,6 +100,7 @@ def test_a_broken_world_is_raised_as_itself(
         list(flow.outcomes(job, "plans/run.parquet", ["x_box"], world, POOL))
     assert str(raised.value).endswith("that every node can read"), "Ray Data appends advice"
     assert "Traceback" not in capfd.readouterr().err
+    assert not any(handler.level for handler in logging.getLogger().handlers), "the caller's own handlers"
 
 
 def test_ray_takes_every_metric_and_the_zero_of_a_counter(cluster: None) -> None:
