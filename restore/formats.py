@@ -27,6 +27,8 @@ class FormatRow:
         longest_side: the most pixels that a side can have.
         lossless: whether its compression keeps every sample.
         gray, alpha, cmyk, deep: whether it holds one channel, alpha, CMYK, 16 bits.
+        any_samples: whether it holds samples of 10, 12 and 14 bits, and channels beside the colours that are
+            no plain alpha.
     """
 
     label: str
@@ -39,6 +41,7 @@ class FormatRow:
     alpha: bool = True
     cmyk: bool = False
     deep: bool = False
+    any_samples: bool = False
 
     def claims(self, data: bytes) -> bool:
         """Whether the first bytes of a file are this format's."""
@@ -74,6 +77,7 @@ FORMATS: Mapping[Format, FormatRow] = MappingProxyType(
             loader="Tiff",
             cmyk=True,
             deep=True,
+            any_samples=True,
         ),
         "webp": FormatRow(
             label="WebP",

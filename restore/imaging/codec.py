@@ -1,7 +1,7 @@
 """Decodes and encodes pictures, with depth, colour profile, EXIF, XMP, resolution and orientation.
 
-Only JPEG, PNG, TIFF and WebP are parsed, each by the libvips loader that the file's first bytes name.
-The loader receives the file without metadata, and only where the header's size is within the limit.
+Each format is parsed by the reader that the file's first bytes, and of a TIFF the kind of its samples, name.
+The reader receives the file without metadata, and only where the header's size is within the limit.
 Decoded pixels are upright. They keep their depth and mode in every output that can hold them.
 """
 
@@ -9,33 +9,42 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from PIL import ImageCms
 
 from restore.errors import ErrorCode, ItemError
 from restore.formats import FORMATS, Format
-from restore.imaging import color, metadata
+from restore.imaging import color, metadata, vips_reader
 from restore.imaging.metadata import exif, sniff
 from restore.imaging.metadata.record import Metadata
+from restore.imaging.opened import Opened
 from restore.imaging.picture import Encoded, Header, Picture
-from restore.imaging.pixels import Mode, Pixels, on_white, to_8_bit, to_rgb, upright, without_repeats
-from restore.imaging.vips import dtype_of, first_line, image_of, pyvips, samples_of
+from restore.imaging.pixels import (
+    Mode,
+    Pixels,
+    on_white,
+    straightened,
+    to_8_bit,
+    to_16_bit,
+    to_rgb,
+    upright,
+    without_last,
+    without_repeats,
+)
+from restore.imaging.refusals import ACCEPTED, unreadable, unsupported
+from restore.imaging.tiff import reader as tiff_reader
+from restore.imaging.tiff import writer as tiff_writer
+from restore.imaging.tiff.samples import for_libvips
+from restore.imaging.vips import image_of, pyvips, samples_of
 from restore.recipe import OutputFormat
 
-_LABELS = [row.label for row in FORMATS.values()]
-_ACCEPTED = (
-    f"accepted are {', '.join(_LABELS[:-1])} and {_LABELS[-1]} of one picture, "
-    "gray, RGB or CMYK, 8 or 16 bits"
-)
 _ALPHA: tuple[Mode, ...] = ("LA", "RGBA")
 _SMALL_PROFILE_BYTES = 4096  # bytes; the usual matrix profiles have 500 to 3200
 # LZW and deflate may grow noise by half; beyond this the offsets of classic TIFF could run over.
 _BIG_TIFF_BYTES = 2 << 30
-_STRIP_ROWS = 256  # rows; a tile's height in libvips' own TIFFs, so that no tile is read twice
 
 
 def read_header(data: bytes, *, max_megapixels: float = math.inf) -> Header:
@@ -44,7 +53,18 @@ def read_header(data: bytes, *, max_megapixels: float = math.inf) -> Header:
     Raises:
         ItemError: image_unreadable, unsupported_format, image_too_large.
     """
-    return _open(data, max_megapixels)[1]
+    form, opened, meta = _open(data, max_megapixels)
+    size = opened.width, opened.height
+    return Header(
+        form,
+        *(size[::-1] if meta.orientation >= 5 else size),
+        bit_depth=opened.bits,
+        mode=opened.mode,
+        orientation=meta.orientation,
+        pages=meta.pages,
+        floating=opened.floating,
+        whole=opened.whole,
+    )
 
 
 def decode(data: bytes, *, max_megapixels: float = 400) -> Picture:
@@ -54,18 +74,17 @@ def decode(data: bytes, *, max_megapixels: float = 400) -> Picture:
         ItemError: image_unreadable (damaged, cut short or no picture), unsupported_format,
             image_too_large (judged by the header).
     """
-    image, header, meta = _open(data, max_megapixels)
-    if header.pages > 1:
-        raise _unsupported(f"found {header.pages} pages or frames in one {header.format.upper()}")
-    pixels, mode = _pixels(image, data, header.format), header.mode
-    pixels = upright(pixels, meta.orientation)
+    form, opened, meta = _open(data, max_megapixels)
+    if meta.pages > 1:
+        raise unsupported(f"{meta.pages} pages or frames in one {FORMATS[form].label}")
+    pixels, mode = upright(opened.samples(), meta.orientation), opened.mode
     if meta.palette and not meta.icc:  # a profile of RGB would not fit gray
         pixels, mode = without_repeats(pixels, mode)
     pixels.flags.writeable = False
     return Picture(
         pixels=pixels,
         mode=mode,
-        format=header.format,
+        format=form,
         lossless=meta.lossless,
         orientation=meta.orientation,
         icc=meta.icc,
@@ -74,6 +93,8 @@ def decode(data: bytes, *, max_megapixels: float = 400) -> Picture:
         iptc=meta.iptc,
         dpi=meta.dpi[::-1] if meta.dpi and meta.orientation >= 5 else meta.dpi,
         dropped=meta.dropped,
+        bits=opened.bits if opened.bits != 8 * pixels.itemsize else None,
+        alpha=opened.alpha,
     )
 
 
@@ -86,36 +107,31 @@ def strips(data: bytes, *, max_megapixels: float = 400) -> Iterator[tuple[slice,
     Raises:
         ItemError: as `decode`, wherever in the picture the damage is met.
     """
-    image, header, _ = _open(data, max_megapixels)
-    region = pyvips.Region.new(image)
-    try:
-        for top in range(0, image.height, _STRIP_ROWS):
-            rows = min(_STRIP_ROWS, image.height - top)
-            shape = (rows, image.width) if image.bands == 1 else (rows, image.width, image.bands)
-            stored = region.fetch(0, top, image.width, rows)
-            yield slice(top, top + rows), np.ndarray(shape, dtype_of(image), stored)
-    except pyvips.Error as error:
-        raise _unreadable(header.format, first_line(error)) from None
+    yield from _open(data, max_megapixels)[1].strips()
 
 
-def _open(data: bytes, max_megapixels: float = math.inf) -> tuple[Any, Header, Metadata]:
+def _open(data: bytes, max_megapixels: float = math.inf) -> tuple[Format, Opened, Metadata]:
     form = _recognised(data)
     try:
         meta = metadata.read(data, form)
         if meta.found:
-            raise _unsupported(f"found {meta.found}")
+            raise unsupported(meta.found)
         _check_size(meta.size, max_megapixels)
-        image = _load(data, form)
+        opened = _opened(data, form, meta)
     except ValueError as error:
-        raise _unreadable(form, str(error)) from None
-    except pyvips.Error as error:
-        raise _unreadable(form, first_line(error)) from None
-    _check_size((image.width, image.height), max_megapixels)  # what will be allocated
-    meta = _noted(_with_sound_icc(meta), image)
-    width, height = (image.height, image.width) if meta.orientation >= 5 else (image.width, image.height)
-    depth, mode = _samples(image)
-    whole = form == "webp" or bool(image.get_typeof("interlaced"))
-    return image, Header(form, width, height, depth, mode, meta.orientation, meta.pages, whole), meta
+        raise unreadable(form, str(error)) from None
+    _check_size((opened.width, opened.height), max_megapixels)  # what will be allocated
+    noted = ("palette",) if meta.palette else opened.noted
+    meta = _with_sound_icc(meta)
+    return form, opened, replace(meta, dropped=(*noted, *meta.dropped))
+
+
+def _opened(data: bytes, form: Format, meta: Metadata) -> Opened:
+    if meta.samples is None:
+        return vips_reader.opened(data, form)
+    if for_libvips(meta.samples):
+        return vips_reader.opened(data, form, meta.samples.alpha)
+    return tiff_reader.opened(metadata.strip(data, form), meta.samples)
 
 
 def _check_size(size: tuple[int, int] | None, max_megapixels: float) -> None:
@@ -136,44 +152,11 @@ def _recognised(data: bytes) -> Format:
         return form
     refused = sniff.refused_format(data)
     if refused is not None:
-        raise _unsupported(f"found {refused}")
+        raise unsupported(refused)
     raise ItemError(
         ErrorCode.IMAGE_UNREADABLE,
-        f"{len(data)} bytes that begin {data[:8]!r} are no picture of a known format; {_ACCEPTED}",
+        f"{len(data)} bytes that begin {data[:8]!r} are no picture of a known format; {ACCEPTED}",
     )
-
-
-def _load(data: bytes, form: Format, fail_on: str = "warning") -> Any:
-    """A lazy image that fails on the first damage that its decoder meets.
-
-    libvips gives up on damaged JPEG data and unreadable tiles only at "warning". The decoders warn of
-    odd metadata too, so they receive none.
-    """
-    loader: Callable[..., Any] = getattr(pyvips.Image, f"{form}load_buffer")
-    return loader(metadata.strip(data, form), access="sequential", fail_on=fail_on)
-
-
-def _samples(image: Any) -> tuple[int, Mode]:
-    depth = {"uchar": 8, "ushort": 16}.get(image.format)
-    colour = "CMYK" if image.interpretation == "cmyk" else "RGB"
-    modes: dict[tuple[str, int], Mode] = {
-        ("RGB", 1): "L",
-        ("RGB", 2): "LA",
-        ("RGB", 3): "RGB",
-        ("RGB", 4): "RGBA",
-        ("CMYK", 4): "CMYK",
-    }
-    mode = modes.get((colour, image.bands))
-    if depth is None or mode is None:
-        raise _unsupported(f"found {image.bands} channels of {image.interpretation} in {image.format}")
-    return depth, mode
-
-
-def _noted(meta: Metadata, image: Any) -> Metadata:
-    """The metadata, with a storage form that the decoded picture does not keep named as dropped."""
-    bits = image.get("bits-per-sample") if image.get_typeof("bits-per-sample") else 8
-    form = ("palette",) if meta.palette else (f"{bits}-bit",) if bits < 8 else ()
-    return replace(meta, dropped=(*form, *meta.dropped))
 
 
 def _with_sound_icc(meta: Metadata) -> Metadata:
@@ -184,21 +167,6 @@ def _with_sound_icc(meta: Metadata) -> Metadata:
     except OSError:
         return replace(meta, icc=None, dropped=(*meta.dropped, "icc"))
     return meta
-
-
-def _pixels(image: Any, data: bytes, form: Format) -> Pixels:
-    try:
-        return samples_of(image)
-    except pyvips.Error as error:
-        if not _harmless(str(error)):
-            raise _unreadable(form, first_line(error)) from None
-    return samples_of(_load(data, form, fail_on="error"))
-
-
-def _harmless(message: str) -> bool:
-    """Whether the only fault is padding before the end of a JPEG, which some cameras write."""
-    lines = [line for line in message.splitlines() if "JPEG" in line]
-    return bool(lines) and all("extraneous bytes before marker 0xd9" in line for line in lines)
 
 
 def encode(
@@ -223,7 +191,7 @@ def encode(
             f"{picture.width} x {picture.height} is more than the {row.longest_side} pixels a side that "
             f"{form.upper()} can hold; use output_format=png or tiff",
         )
-    fitted, changed = _fit(picture, form)
+    fitted, changed, moved = _fit(picture, form)
     by_choice = row.lossless == "optional" and (quality == 100 or output_format == "source")
     lossless = row.lossless == "always" or by_choice
     data = _save(fitted, form, quality, lossless)
@@ -231,11 +199,11 @@ def encode(
     odd = ("icc",) if form == "png" and fitted.icc and not _has_own_profile(fitted) else ()
     if odd:  # PNG forbids the profile of another colour space, and readers warn of it
         meta = replace(meta, icc=None)
-    plain, alpha = data, fitted.mode in _ALPHA
+    plain, alpha = data, fitted.alpha if fitted.mode in _ALPHA else None
     data, homeless = metadata.embed(plain, form, meta, alpha)
     if "xmp" in homeless and least_xmp:
         data, _ = metadata.embed(plain, form, replace(meta, xmp=least_xmp), alpha)
-    dropped = tuple(dict.fromkeys((*picture.dropped, *changed, *odd, *homeless)))
+    dropped = tuple(dict.fromkeys((*picture.dropped, *changed, *moved, *odd, *homeless)))
     return Encoded(data, row.extensions[0], "exact" if lossless and not changed else "lossy", dropped)
 
 
@@ -247,25 +215,54 @@ def _target(picture: Picture, output_format: OutputFormat) -> Format:
     return "tiff" if picture.mode == "CMYK" else "png"
 
 
-def _fit(picture: Picture, form: Format) -> tuple[Picture, tuple[str, ...]]:
-    """The picture in the nearest depth and mode that `form` can hold, and the names of what is lost."""
+def _fit(picture: Picture, form: Format) -> tuple[Picture, tuple[str, ...], tuple[str, ...]]:
+    """The picture in the nearest depth and mode that `form` can hold.
+
+    Returns:
+        The picture; names of what is lost of its pixels; names of what is stored in another way.
+    """
     steps: list[str] = []
     row = FORMATS[form]
+    moved: tuple[str, ...] = ()
+    if picture.bits and not picture.floating and row.deep and not row.any_samples:
+        moved = (f"{picture.bits}-bit",)
+    if picture.floating and not row.any_samples:
+        picture = replace(picture, pixels=to_16_bit(picture.pixels), bits=None)
+        steps.append("floating point")
+    if picture.alpha != "straight" and not row.any_samples:
+        picture, name = _with_plain_alpha(picture)
+        steps.append(name)
+    if picture.mode == "LAB" and not row.any_samples:
+        picture = replace(picture, pixels=color.lab_to_srgb(picture.pixels), mode="RGB", icc=None)
+        steps.append("cielab")
     if picture.mode == "CMYK" and not row.cmyk:
         picture = _to_srgb(picture)
         steps.append("cmyk")
-    if picture.bit_depth == 16 and not row.deep:
+    if picture.bit_depth > 8 and not row.deep:
+        steps.append(f"{picture.bit_depth}-bit")
         picture = replace(picture, pixels=to_8_bit(picture.pixels))
-        steps.append("16-bit")
     if picture.mode in _ALPHA and not row.alpha:
-        mode: Mode = "L" if picture.mode == "LA" else "RGB"
-        picture = replace(picture, pixels=on_white(picture.pixels), mode=mode)
+        picture = replace(picture, pixels=on_white(picture.pixels), mode=_without_alpha(picture.mode))
         steps.append("alpha")
     if picture.mode in ("L", "LA") and not row.gray:
-        mode = "RGB" if picture.mode == "L" else "RGBA"
+        mode: Mode = "RGB" if picture.mode == "L" else "RGBA"
         picture = replace(picture, pixels=to_rgb(picture.pixels), mode=mode)
         steps.append("gray")
-    return picture, tuple(steps)
+    return picture if row.any_samples else replace(picture, bits=None), tuple(steps), moved
+
+
+def _with_plain_alpha(picture: Picture) -> tuple[Picture, str]:
+    """The picture with straight alpha, or without a channel that is none; and the name of what changed."""
+    if picture.alpha == "premultiplied":
+        return replace(picture, pixels=straightened(picture.pixels), alpha="straight"), "premultiplied alpha"
+    plain = np.ascontiguousarray(without_last(picture.pixels))
+    return replace(
+        picture, pixels=plain, mode=_without_alpha(picture.mode), alpha="straight"
+    ), "extra channel"
+
+
+def _without_alpha(mode: Mode) -> Mode:
+    return "L" if mode == "LA" else "RGB"
 
 
 def shown(picture: Picture) -> Picture:
@@ -274,12 +271,18 @@ def shown(picture: Picture) -> Picture:
     It is sRGB, or keeps its own profile where that is small: browsers apply a profile at no cost, while
     converting a thumbnail takes longer than all other work on it.
     """
+    if picture.floating:
+        picture = replace(picture, pixels=to_16_bit(picture.pixels), bits=None)
+    if picture.mode in _ALPHA and picture.alpha != "straight":
+        picture, _ = _with_plain_alpha(picture)
+    if picture.mode == "LAB":
+        picture = replace(picture, pixels=color.lab_to_srgb(picture.pixels), mode="RGB", icc=None)
     pixels, mode, icc = picture.pixels, picture.mode, picture.icc
-    if picture.bit_depth == 16:
+    if picture.bit_depth > 8:
         pixels = to_8_bit(pixels)
     if mode in _ALPHA:
-        pixels, mode = on_white(pixels), "L" if mode == "LA" else "RGB"
-    flat = replace(picture, pixels=pixels, mode=mode, exif=None, xmp=None, dpi=None)
+        pixels, mode = on_white(pixels), _without_alpha(mode)
+    flat = replace(picture, pixels=pixels, mode=mode, bits=None, exif=None, xmp=None, dpi=None)
     if not _has_own_profile(flat) or icc is None:
         return _to_srgb(flat) if mode == "CMYK" else replace(flat, icc=None)
     return _to_srgb(flat) if mode == "CMYK" or len(icc) > _SMALL_PROFILE_BYTES else flat
@@ -302,7 +305,7 @@ def _to_srgb(picture: Picture) -> Picture:
         input_profile="cmyk",
         intent="relative",
         black_point_compensation=True,
-        depth=picture.bit_depth,
+        depth=8 * picture.pixels.dtype.itemsize,
     )
     return replace(picture, pixels=samples_of(converted), mode="RGB", icc=None)
 
@@ -312,6 +315,8 @@ def _save(picture: Picture, form: Format, quality: int, lossless: bool) -> bytes
 
     PNG at level 2 with the `up` filter takes 0.4 of the time of Pillow's level 1 and is no larger.
     """
+    if form == "tiff" and tiff_writer.is_for(picture):
+        return tiff_writer.encoded(picture)
     image = image_of(picture.pixels, picture.mode)
     data: bytes
     if form == "png":
@@ -340,11 +345,3 @@ def unreadable_formats() -> list[str]:
 def _metadata_of(picture: Picture) -> Metadata:
     block = exif.resized(picture.exif, picture.width, picture.height) if picture.exif else None
     return Metadata(icc=picture.icc, exif=block, xmp=picture.xmp, iptc=picture.iptc, dpi=picture.dpi)
-
-
-def _unsupported(found: str) -> ItemError:
-    return ItemError(ErrorCode.UNSUPPORTED_FORMAT, f"{found}; {_ACCEPTED}")
-
-
-def _unreadable(form: Format, why: str) -> ItemError:
-    return ItemError(ErrorCode.IMAGE_UNREADABLE, f"the {form.upper()} is damaged or cut short: {why}")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from restore.formats import Format
-from restore.imaging.pixels import Mode, Pixels
+from restore.imaging.pixels import Alpha, Mode, Pixels
 
-_CHANNELS: Mapping[Mode, int] = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}
+CHANNELS: Mapping[Mode, int] = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4, "LAB": 3}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -17,8 +17,8 @@ class Picture:
     """A decoded photo.
 
     Attributes:
-        pixels: `(H, W)` for L, else `(H, W, C)`; uint8 or uint16 over their full range, upright,
-            C-contiguous, read-only. CMYK: 0 is no ink.
+        pixels: `(H, W)` for L, else `(H, W, C)`; uint8 or uint16 over their full range, or float32, whose
+            white is 1; upright, C-contiguous, read-only. CMYK: 0 is no ink.
         format: of the file it came from.
         lossless: whether that file's compression kept every sample.
         orientation: EXIF orientation as stored, 1 to 8; `pixels` and the metadata are upright already.
@@ -28,6 +28,9 @@ class Picture:
         iptc: IPTC-IIM records.
         dpi: horizontal and vertical, upright.
         dropped: names of what decoding lost.
+        bits: of a sample as stored, where the type of `pixels` has more: 9 to 15, whose levels lie over the
+            full range of uint16; 16 of floating point, held as float32. Else None.
+        alpha: what the last channel of LA and RGBA is.
     """
 
     pixels: Pixels
@@ -41,11 +44,18 @@ class Picture:
     iptc: bytes | None = None
     dpi: tuple[float, float] | None = None
     dropped: tuple[str, ...] = ()
+    bits: int | None = None
+    alpha: Alpha = "straight"
 
     @property
     def bit_depth(self) -> int:
-        """Bits of one sample, 8 or 16."""
-        return 8 * self.pixels.dtype.itemsize
+        """Bits of one stored sample: 8 to 16, or 32."""
+        return self.bits or 8 * self.pixels.dtype.itemsize
+
+    @property
+    def floating(self) -> bool:
+        """Whether samples are floating point numbers."""
+        return self.pixels.dtype.kind == "f"
 
     @property
     def width(self) -> int:
@@ -65,6 +75,7 @@ class Header:
     Attributes:
         width, height: px, upright.
         mode: of the stored colours; a palette of grays decodes to L and is RGB here.
+        floating: whether samples are floating point numbers.
         whole: whether the decoder holds the whole picture, as for a progressive JPEG.
     """
 
@@ -75,12 +86,14 @@ class Header:
     mode: Mode
     orientation: int
     pages: int
+    floating: bool = False
     whole: bool = False
 
     @property
     def bytes(self) -> int:
         """Memory that the decoded samples take."""
-        return self.width * self.height * _CHANNELS[self.mode] * self.bit_depth // 8
+        sample = 4 if self.floating else -(-self.bit_depth // 8)
+        return self.width * self.height * CHANNELS[self.mode] * sample
 
 
 @dataclass(frozen=True, slots=True)

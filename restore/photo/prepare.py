@@ -113,7 +113,10 @@ def _cut(
         item=item,
         recipe=recipe,
         source=source,
-        placements=tuple(WindowPlacement(cut.window, packed(cut.part), cut.tones) for cut in cuts),
+        placements=tuple(
+            WindowPlacement(cut.window, packed(cut.part), cut.tones, sizes_of(cut.method) is None)
+            for cut in cuts
+        ),
         tasks=tuple(_tasks(cuts, item, recipe)),
         draft=replace(
             draft,

@@ -25,7 +25,7 @@ class EngineWindow:
     Attributes:
         pixels, mask: at paint size, as `restore.engines.Task` wants them.
         part: bool, source scale: the damage in this window that this engine repairs.
-        tones: how a sized engine's sRGB was stretched; None for a native crop.
+        tones: how a sized engine's sRGB, or a floating point crop, was stretched; None for any other crop.
     """
 
     method: Method
@@ -53,6 +53,9 @@ def cut_engine_windows(
             if sizes is not None:
                 tones = color.range_of(pixels, ~mask, picture.mode, picture.icc)
                 pixels = color.to_srgb(pixels, picture.mode, picture.icc, tones)
+            elif picture.floating:
+                tones = color.range_of_levels(pixels)
+                pixels = color.to_levels(pixels, tones)
             yield EngineWindow(method, window, pixels, mask, part[window.slices], tones)
 
 

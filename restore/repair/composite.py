@@ -16,6 +16,7 @@ MIN_RING_PIXELS = 64  # fewer give no reliable colour
 MAX_GAIN = 1.25  # a painted ring that needs more contrast than that was painted as something else
 MIN_CORRELATION = 0.9  # below it, painted and true ring do not show the same things
 MAX_SAMPLES = 20_000  # px; enough for a median or a cubic
+LEVEL = 1 / 255  # of white; what floating point colours may stray as one level of integers
 TONE_LEVELS = 4096  # of luma, each with its tint; finer than any tint changes
 TONE_RESIDUAL = 0.025  # of white: 6 levels in 8 bit, above JPEG's colour noise and below a faded photo
 _BAND_ROWS = 256  # rows compared at once
@@ -61,7 +62,8 @@ def _shift(plane: Pixels, painted: Floats, true: Floats) -> Pixels:
     """One channel, moved and stretched as the ring `painted` must be to become the ring `true`."""
     difference = true - painted
     stray = np.abs(difference - np.median(difference))
-    keep = stray <= 3.0 * np.median(stray) + 1.0  # the rest shows something else
+    level = 1.0 if plane.dtype.kind == "u" else LEVEL
+    keep = stray <= 3.0 * np.median(stray) + level  # the rest shows something else
     centre, goal = float(painted[keep].mean()), float(true[keep].mean())
     gain = _gain(painted[keep] - centre, true[keep] - goal)
     return to_depth((plane.astype(np.float32) - centre) * gain + goal, plane.dtype)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from restore.errors import ErrorCode, ItemError
 from restore.imaging.opencv import cv2
 from restore.imaging.picture import Picture
-from restore.imaging.pixels import Floats, Mask, Pixels
+from restore.imaging.pixels import Floats, Mask, Pixels, to_16_bit
 from restore.recipe import Polarity
 
 BLOCK_PX = 256  # large enough that a block costs more than its call, small enough to skip most of a photo
@@ -98,7 +99,9 @@ def _values(mask: Picture) -> npt.NDArray[np.uint8]:
         raise ItemError(
             ErrorCode.MASK_UNREADABLE, "the mask is CMYK, whose black has no one value; save it as grayscale"
         )
-    luma = _luma(mask)
+    if mask.floating:
+        mask = replace(mask, pixels=to_16_bit(mask.pixels))
+    luma = mask.pixels[..., 0] if mask.mode == "LAB" else _luma(mask)
     if mask.mode in ("LA", "RGBA") and luma.min() == luma.max():
         alpha = mask.pixels[..., -1]
         if alpha.min() != alpha.max():

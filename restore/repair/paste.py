@@ -10,7 +10,7 @@ import numpy as np
 from restore.imaging import color
 from restore.imaging.color import Range
 from restore.imaging.picture import Picture
-from restore.imaging.pixels import Mask, Pixels
+from restore.imaging.pixels import Mask, Pixels, narrowed, widened
 from restore.repair import composite
 from restore.repair import mask as masks
 from restore.repair.outpaint import Margins, outside
@@ -23,12 +23,14 @@ class WindowPlacement:
 
     Attributes:
         part: packed bits of the damage that it repairs, source scale.
-        tones: how its sRGB was stretched; None for a native crop.
+        tones: how its sRGB, or a floating point crop, was stretched; None for any other crop.
+        native: whether it was painted in the photo's own colours.
     """
 
     window: Window
     part: bytes
     tones: Range | None
+    native: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +67,7 @@ def paste(
     inner = damage if beyond is None else damage & ~beyond
     patchwork = picture.pixels
     for native in (True, False):  # thin damage first: where both meet, the large repair has the last word
-        mine = [index for index, place in enumerate(placements) if (place.tones is None) == native]
+        mine = [index for index, place in enumerate(placements) if place.native == native]
         if mine:
             chosen = [placements[index] for index in mine]
             patches = [_patch(picture, damage, placements[index], painted[index]) for index in mine]
@@ -76,7 +78,18 @@ def paste(
     if beyond is not None:
         pixels[beyond] = patchwork[beyond]
         editable_area |= beyond
+    if picture.bits or picture.alpha == "premultiplied":
+        pixels[editable_area] = _storable(pixels[editable_area], picture)
     return Restored(pixels, damage, editable_area)
+
+
+def _storable(pixels: Pixels, picture: Picture) -> Pixels:
+    """Painted pixels `(N[, C])` in levels that the picture's own file can hold; known ones do not change."""
+    if picture.alpha == "premultiplied":
+        pixels = np.minimum(pixels, pixels[:, -1:])
+    if picture.floating and picture.bits:
+        return pixels.astype(np.float16).astype(np.float32)
+    return widened(narrowed(pixels, picture.bits), picture.bits) if picture.bits else pixels
 
 
 def _damage(picture: Picture, placements: Sequence[WindowPlacement]) -> Mask:
@@ -95,6 +108,10 @@ def _patch(picture: Picture, damage: Mask, place: WindowPlacement, painted: Pixe
     patch = uncrop(painted, place.window)
     if place.tones is None:
         return composite.match_colour(patch, source, holes)
+    if place.native:  # its known pixels went through uint16
+        return np.where(
+            holes if source.ndim == 2 else holes[..., None], color.from_levels(patch, place.tones), source
+        )
     return _native(patch.astype(np.uint8), source, holes, picture, place.tones)
 
 
@@ -106,7 +123,7 @@ def _native(patch: color.Rgb, source: Pixels, holes: Mask, picture: Picture, ton
         matched = composite.match_colour(patch, shown, holes)
         return color.from_srgb(matched.astype(np.uint8), source, mode, icc, tones)
     matched = composite.match_colour(color.from_srgb(patch, source, mode, icc, tones), source, holes)
-    if mode in ("L", "LA"):
+    if mode in ("L", "LA", "LAB"):
         return matched
     colours = composite.keep_tone(matched[..., :3], source[..., :3], holes)
     return np.concatenate([colours, matched[..., 3:]], axis=2)

@@ -224,9 +224,12 @@ def _alike(a: Picture, b: Picture, crop: tuple[slice, slice]) -> tuple[Doubles, 
 def _channels(picture: Picture, crop: tuple[slice, slice] | Places) -> Doubles:
     """Gray or, with a last axis of 3, RGB of a crop or of single places, 0 to 1; alpha is left out.
 
-    CMYK is turned by the plain formula (1 - ink)(1 - K): both sides of a comparison alike, no profile.
+    Of CIELAB it is L* alone. CMYK is turned by the plain formula (1 - ink)(1 - K): both sides of a comparison
+    alike, no profile.
     """
     values: Doubles = picture.pixels[crop].astype(np.float64) / white_level(picture.pixels.dtype)
+    if picture.mode == "LAB":
+        return values[..., 0]
     if picture.mode == "CMYK":
         values = (1 - values[..., :3]) * (1 - values[..., 3:])
     elif picture.mode in ("LA", "RGBA"):

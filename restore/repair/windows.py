@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.imaging.opencv import cv2
-from restore.imaging.pixels import Doubles, Mask, Pixels
+from restore.imaging.pixels import Doubles, Mask, Pixels, to_depth
 from restore.repair.tiling import DOWNSCALE_PRICE, MAX_SIDE, PaintCost, cover
 
 MAX_UPSCALE = 2.0
@@ -293,7 +293,7 @@ def _mean(
         weights[inside] += weight
         total[inside] += weight.reshape(-1, *[1] * len(shape[2:])) * patch[rows, columns]
     mean = total / weights.reshape(-1, *[1] * len(shape[2:]))
-    return np.rint(mean).astype(painted[0][1].dtype)
+    return to_depth(mean, painted[0][1].dtype)
 
 
 def _ramp(start: int, length: int, frame: int) -> Doubles:

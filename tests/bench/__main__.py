@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import diff, driver, feeding, giants, gpu, listing, memory, stock_chain, throughput, work
+from tests.bench import (
+    diff,
+    driver,
+    feeding,
+    formats,
+    giants,
+    gpu,
+    listing,
+    memory,
+    stock_chain,
+    throughput,
+    work,
+)
 
 BENCHES = {
     "throughput": throughput.main,
@@ -17,6 +29,7 @@ BENCHES = {
     "work": work.main,
     "gpu": gpu.main,
     "diff": diff.main,
+    "formats": formats.main,
 }
 
 for name in sys.argv[1:] or BENCHES:

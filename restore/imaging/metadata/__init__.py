@@ -8,14 +8,14 @@ A single broken item is dropped and named.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 from typing import Protocol
 
-from restore.formats import FORMATS, Format
+from restore.formats import Format
 from restore.imaging.metadata import exif
 from restore.imaging.metadata.record import Metadata
+from restore.imaging.pixels import Alpha
 
 
 class _Parser(Protocol):
@@ -25,10 +25,13 @@ class _Parser(Protocol):
 
     def strip(self, data: bytes) -> bytes: ...
 
-    def embed(self, data: bytes, meta: Metadata, alpha: bool) -> tuple[bytes, tuple[str, ...]]: ...
+    def embed(self, data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tuple[str, ...]]: ...
 
 
-_PARSERS: Mapping[Format, _Parser] = {name: import_module(f"{__name__}.{name}") for name in FORMATS}
+def _parser(form: Format) -> _Parser:
+    """The module, imported when it is first used: some import from this package themselves."""
+    parser: _Parser = import_module(f"{__name__}.{form}")
+    return parser
 
 
 def read(data: bytes, form: Format) -> Metadata:
@@ -37,7 +40,7 @@ def read(data: bytes, form: Format) -> Metadata:
     Raises:
         ValueError: the file's structure cannot be followed.
     """
-    meta = _PARSERS[form].read(data)
+    meta = _parser(form).read(data)
     if form != "tiff":  # whose EXIF is made upright where it is gathered from the file's own tags
         meta = _settle_exif(meta)
     return _settle_dpi(_settle_xmp(meta))
@@ -49,7 +52,7 @@ def strip(data: bytes, form: Format) -> bytes:
     Raises:
         ValueError: the file's structure cannot be followed.
     """
-    return _PARSERS[form].strip(data)
+    return _parser(form).strip(data)
 
 
 def _settle_exif(meta: Metadata) -> Metadata:
@@ -77,13 +80,13 @@ def _settle_dpi(meta: Metadata) -> Metadata:
     return replace(meta, dpi=None, dropped=(*meta.dropped, "dpi"))  # outside of what the formats' fields hold
 
 
-def embed(data: bytes, form: Format, meta: Metadata, alpha: bool) -> tuple[bytes, tuple[str, ...]]:
+def embed(data: bytes, form: Format, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tuple[str, ...]]:
     """Add metadata to an encoded picture that has none.
 
     Args:
-        alpha: whether the picture has an alpha channel, which WebP's header states.
+        alpha: what the picture's channel beside its colours is; None where it has none.
 
     Returns:
         The file, and the names of metadata that the format cannot hold.
     """
-    return _PARSERS[form].embed(data, meta, alpha)
+    return _parser(form).embed(data, meta, alpha)

@@ -7,7 +7,7 @@ raises ValueError; nothing here looks at pixels.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,11 @@ import numpy as np
 SHORT, LONG, RATIONAL, BYTE, UNDEFINED = 3, 4, 5, 1, 7
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 ORIENTATION, SAMPLES, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 277, 282, 283, 296
-STRIP_OFFSETS, STRIP_SIZES, TILE_OFFSETS, TILE_SIZES = 273, 279, 324, 325
-INK_SET, EXTRA_SAMPLES, SAMPLE_FORMAT = 332, 338, 339
+STRIP_OFFSETS, STRIP_ROWS, STRIP_SIZES = 273, 278, 279
+TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_SIZES = 322, 323, 324, 325
+SUBFILE_TYPE, OLD_SUBFILE_TYPE, SUB_IFDS, DNG_VERSION = 254, 255, 330, 50706
+FILL_ORDER, PLANAR, CCITT_OPTIONS, PREDICTOR, COLOUR_MAP = 266, 284, (292, 293), 317, 320
+INK_SET, EXTRA_SAMPLES, SAMPLE_FORMAT, JPEG_TABLES, YCBCR = 332, 338, 339, 347, (529, 530, 531, 532)
 XMP, IPTC, PHOTOSHOP, ICC_PROFILE, PHOTOSHOP_LAYERS = 700, 33723, 34377, 34675, 37724
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
 PIXEL_X, PIXEL_Y = 40962, 40963
@@ -56,6 +59,8 @@ class Entry:
 
 
 _MAX_TAGS = 65535  # a tag number has 16 bits
+SHORT_BYTES = 8192
+"""Longest value that `read_short_entries` reads."""
 
 Directory = dict[int, "Entry | Directory"]
 
@@ -83,19 +88,49 @@ def first_directory(data: bytes) -> tuple[Layout, int]:
 
 def read_entries(data: bytes, layout: Layout, offset: int) -> tuple[dict[int, Entry], int]:
     """Tags of the directory at `offset`, and where the offset of the next directory is written."""
-    (count,) = _unpack(layout.order + ("Q" if layout.big else "H"), data, offset)
-    start, size = offset + (8 if layout.big else 2), 20 if layout.big else 12
-    if start + count * size > len(data) or count > _MAX_TAGS:
-        raise ValueError(f"a directory of {count} tags goes beyond the end")
+    positions, following = _records(data, layout, offset)
     entries, room = {}, 2 * len(data)  # some writers let two tags share a value; a bomb lets thousands do so
-    for position in range(start, start + count * size, size):
+    for position in positions:
         tag, entry = _read_entry(data, layout, position)
         if entry is not None:
             entries[tag] = entry
             room -= len(entry.value)
         if room < 0:
             raise ValueError("its tags' values lie on top of one another")
-    return entries, start + count * size
+    return entries, following
+
+
+def read_short_entries(
+    data: bytes, layout: Layout, offset: int, wanted: Collection[int]
+) -> tuple[dict[int, Entry], int]:
+    """As `read_entries`, but only the tags `wanted`, and those longer than `SHORT_BYTES` left out.
+
+    Thousands of directories can so be looked at, though all their values are the same long one.
+    """
+    positions, following = _records(data, layout, offset)
+    entries = {}
+    for position in positions:
+        (tag,) = _unpack(layout.order + "H", data, position)
+        if tag in wanted and _length(data, layout, position) <= SHORT_BYTES:
+            _, entry = _read_entry(data, layout, position)
+            if entry is not None:
+                entries[tag] = entry
+    return entries, following
+
+
+def _records(data: bytes, layout: Layout, offset: int) -> tuple[range, int]:
+    """Where the records of a directory begin, and where they end."""
+    (count,) = _unpack(layout.order + ("Q" if layout.big else "H"), data, offset)
+    start, size = offset + (8 if layout.big else 2), 20 if layout.big else 12
+    if start + count * size > len(data) or count > _MAX_TAGS:
+        raise ValueError(f"a directory of {count} tags goes beyond the end")
+    return range(start, start + count * size, size), start + count * size
+
+
+def _length(data: bytes, layout: Layout, position: int) -> int:
+    """Bytes of a tag's value, as far as its type is known."""
+    _, kind, count = _unpack(layout.order + ("HHQ" if layout.big else "HHL"), data, position)
+    return count * _SIZE.get(kind, 0)
 
 
 def next_directory(data: bytes, layout: Layout, following: int) -> int:

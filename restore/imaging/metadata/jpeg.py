@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from restore.imaging.metadata import exif, iptc
 from restore.imaging.metadata.record import Metadata
+from restore.imaging.pixels import Alpha
 
 _EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
@@ -118,7 +119,7 @@ def _jfif_dpi(payload: bytes) -> tuple[float, float] | None:
     return (x * scale, y * scale) if scale and x and y else None
 
 
-def embed(data: bytes, meta: Metadata, alpha: bool) -> tuple[bytes, tuple[str, ...]]:
+def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tuple[str, ...]]:
     """The file with the metadata before its first segment, and the names of what is too large for one."""
     dropped = []
     x, y = (round(value) for value in meta.dpi or (1, 1))

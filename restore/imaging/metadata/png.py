@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from restore.imaging.metadata import iptc
 from restore.imaging.metadata.record import Metadata
+from restore.imaging.pixels import Alpha
 
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _IPTC_KEYWORD = b"Raw profile type iptc"
@@ -132,7 +133,7 @@ def _text(kind: bytes, payload: bytes) -> bytes:
     return _inflate(rest[1:]) if kind == b"zTXt" else rest
 
 
-def embed(data: bytes, meta: Metadata, alpha: bool) -> tuple[bytes, tuple[str, ...]]:
+def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tuple[str, ...]]:
     """`data` with the metadata in place of what libvips wrote between IHDR and the image data.
 
     That is a resolution of 25.4 dpi where none was given.

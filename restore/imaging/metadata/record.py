@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from restore.imaging.tiff.samples import Samples
+
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
@@ -16,6 +18,7 @@ class Metadata:
         size: stored width and height; None where the header does not say.
         pages: pictures in the file, at least; 2 stands for several.
         palette: whether samples are indices of colours.
+        samples: how a TIFF's samples lie.
         found: the kind of samples that is not accepted, in words; None where they are accepted.
         dropped: names of what a Picture has no field for, or what is malformed.
     """
@@ -30,5 +33,6 @@ class Metadata:
     pages: int = 1
     lossless: bool = True
     palette: bool = False
+    samples: Samples | None = None
     found: str | None = None
     dropped: tuple[str, ...] = ()

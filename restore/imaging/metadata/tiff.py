@@ -1,4 +1,4 @@
-"""TIFF files: the kind of their samples, and the EXIF among their tags."""
+"""TIFF files: which page is the photo, how its samples lie, and the EXIF among its tags."""
 
 from __future__ import annotations
 
@@ -9,44 +9,58 @@ from restore.imaging.metadata import exif as tags
 from restore.imaging.metadata import iptc
 from restore.imaging.metadata.exif import Entry
 from restore.imaging.metadata.record import Metadata
+from restore.imaging.pixels import Alpha
+from restore.imaging.tiff.pages import Page, pages_of
+from restore.imaging.tiff.samples import ALPHA_CODES, PALETTE, refused, samples_of
 
 _LOSSY = frozenset([6, 7, 50001])  # JPEG and WebP
-# Plain, CCITT, LZW, Deflate, PackBits. Not JPEG 2000, JPEG XL, LERC, JBIG and other codecs of their own.
-_LOSSLESS = frozenset([1, 2, 3, 4, 5, 8, 32771, 32773, 32946])
 # Not Orientation: a wrong one is no damage, and pictures are turned after decoding.
-_FOR_PIXELS = tags.STRUCTURAL - {
-    *(tags.ORIENTATION, tags.XMP, tags.IPTC, tags.ICC_PROFILE, tags.PHOTOSHOP, tags.PHOTOSHOP_LAYERS)
-}
-_MAX_PAGES_COUNTED = 1000  # pages; more are counted as this many
+_FOR_PIXELS = frozenset(
+    (
+        *(tags.WIDTH, tags.HEIGHT, tags.BITS, tags.SAMPLES, tags.COMPRESSION, tags.PHOTOMETRIC),
+        *(tags.STRIP_OFFSETS, tags.STRIP_ROWS, tags.STRIP_SIZES, tags.PLANAR, tags.FILL_ORDER),
+        *(tags.PREDICTOR, tags.COLOUR_MAP, tags.TILE_WIDTH, tags.TILE_HEIGHT, tags.TILE_OFFSETS),
+        *(tags.TILE_SIZES, tags.INK_SET, tags.EXTRA_SAMPLES, tags.SAMPLE_FORMAT, tags.JPEG_TABLES),
+        *(*tags.CCITT_OPTIONS, *tags.YCBCR),
+    )
+)
 
 
 def read(data: bytes) -> Metadata:
-    """The metadata of the first directory; its EXIF is collected from among the other tags."""
-    layout, offset = tags.first_directory(data)
-    entries, following = tags.read_entries(data, layout, offset)
+    """The metadata of the photo's page; its EXIF is collected from among the other tags."""
+    layout, _ = tags.first_directory(data)
+    pages = pages_of(data)
+    entries = tags.read_entries(data, layout, pages.photo.offset)[0]
     _hold_all_samples(data, entries)
-    size = tags.number(entries, tags.WIDTH, 0), tags.number(entries, tags.HEIGHT, 0)
-    dropped = ["photoshop"] if {tags.PHOTOSHOP, tags.PHOTOSHOP_LAYERS} & entries.keys() else []
-    if tags.EXTRA_SAMPLES in entries and entries[tags.EXTRA_SAMPLES].numbers()[:1] == [1]:
-        dropped.append("premultiplied alpha")
+    samples = samples_of(entries)
+    stated = {**_first_entries(data, layout, pages.first, pages.photo), **entries}
+    dropped = [*pages.beside]
+    if {tags.PHOTOSHOP, tags.PHOTOSHOP_LAYERS} & stated.keys():
+        dropped.append("photoshop")
     try:
-        exif = _exif(data, layout, offset)
+        exif = _exif(data, layout, pages.first, pages.photo)
     except ValueError:
         exif, dropped = None, [*dropped, "exif"]
     return Metadata(
-        icc=entries[tags.ICC_PROFILE].value if tags.ICC_PROFILE in entries else None,
+        icc=stated[tags.ICC_PROFILE].value if tags.ICC_PROFILE in stated else None,
         exif=exif,
-        xmp=entries[tags.XMP].value if tags.XMP in entries else None,
-        iptc=_iptc(entries),
-        dpi=tags.dpi_of(entries),
-        orientation=tags.orientation_of(entries),
-        size=size,
-        pages=_pages(data, layout, offset, following),
-        lossless=tags.number(entries, tags.COMPRESSION, 1) not in _LOSSY,
-        palette=tags.number(entries, tags.PHOTOMETRIC, 1) == 3,
-        found=_strange_samples(entries),
+        xmp=stated[tags.XMP].value if tags.XMP in stated else None,
+        iptc=_iptc(stated),
+        dpi=tags.dpi_of(stated),
+        orientation=tags.orientation_of(stated),
+        size=(samples.width, samples.height),
+        pages=pages.photos,
+        lossless=samples.compression not in _LOSSY,
+        palette=samples.photometric == PALETTE,
+        found=pages.refused or refused(samples),
+        samples=samples,
         dropped=tuple(dropped),
     )
+
+
+def _first_entries(data: bytes, layout: tags.Layout, first: Page, photo: Page) -> dict[int, Entry]:
+    """The first page's tags, where the photo is another page: they may be the ones that describe it."""
+    return {} if first is photo else tags.read_entries(data, layout, first.offset)[0]
 
 
 def _iptc(entries: Mapping[int, Entry]) -> bytes | None:
@@ -67,27 +81,15 @@ def _hold_all_samples(data: bytes, entries: Mapping[int, Entry]) -> None:
                 raise ValueError("a strip or tile goes beyond the end")
 
 
-def _pages(data: bytes, layout: tags.Layout, offset: int, following: int) -> int:
-    """Directories from the first on.
-
-    Raises:
-        ValueError: they lead in a circle, or out of the file.
-    """
-    seen = {offset}
-    while len(seen) < _MAX_PAGES_COUNTED:
-        offset = tags.next_directory(data, layout, following)
-        if offset == 0:
-            break
-        if offset in seen:
-            raise ValueError("its directories lead in a circle")
-        seen.add(offset)
-        _, following = tags.read_entries(data, layout, offset)
-    return len(seen)
-
-
-def _exif(data: bytes, layout: tags.Layout, offset: int) -> bytes | None:
-    tree = tags.read_tree(data, layout, offset)
-    kept = {tag: item for tag, item in tree.items() if tag not in tags.STRUCTURAL and _classic(item)}
+def _exif(data: bytes, layout: tags.Layout, first: Page, photo: Page) -> bytes | None:
+    offsets = dict.fromkeys((first.offset, photo.offset))
+    trees = [tags.read_tree(data, layout, offset) for offset in offsets]
+    kept = {
+        tag: item
+        for tree in trees
+        for tag, item in tree.items()
+        if tag not in tags.STRUCTURAL and _classic(item)
+    }
     return tags.write_exif(kept) if kept else None
 
 
@@ -95,34 +97,7 @@ def _classic(item: Entry | tags.Directory) -> bool:
     return not isinstance(item, Entry) or item.kind <= 12  # BigTIFF's own types have no place in EXIF
 
 
-def _strange_samples(entries: Mapping[int, Entry]) -> str | None:
-    """What is wrong with a TIFF's samples, in words; None when they are of an accepted kind."""
-    compression = tags.number(entries, tags.COMPRESSION, 1)
-    if compression not in _LOSSY | _LOSSLESS:
-        return f"TIFF of compression {compression}"
-    photometric = tags.number(entries, tags.PHOTOMETRIC, 1)
-    if photometric not in (0, 1, 2, 3, 5, 6):
-        kinds = {
-            4: "a transparency mask",
-            8: "CIELAB",
-            9: "ICC Lab",
-            10: "ITU Lab",
-            32803: "a camera's raw mosaic",
-        }
-        return f"TIFF of {kinds.get(photometric, f'photometric interpretation {photometric}')}"
-    if photometric == 5 and tags.number(entries, tags.INK_SET, 1) != 1:
-        return "TIFF of inks other than CMYK"
-    bits = set(entries[tags.BITS].numbers()) if tags.BITS in entries else {1}
-    sample_format = tags.number(entries, tags.SAMPLE_FORMAT, 1)
-    if sample_format not in (1, 4):
-        names = {2: "signed", 3: "floating point"}
-        return f"TIFF of {max(bits)}-bit {names.get(sample_format, 'complex')} samples"
-    if len(bits) != 1 or not bits <= {1, 2, 4, 8, 16}:
-        return f"TIFF of {'/'.join(map(str, sorted(bits)))}-bit samples"
-    return None
-
-
-def embed(data: bytes, meta: Metadata, alpha: bool) -> tuple[bytes, tuple[str, ...]]:
+def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tuple[str, ...]]:
     """The file with a new first directory at its end: the tags of libvips and the metadata."""
     layout, offset = tags.first_directory(data)
     own = dict(tags.read_entries(data, layout, offset)[0])
@@ -133,6 +108,8 @@ def embed(data: bytes, meta: Metadata, alpha: bool) -> tuple[bytes, tuple[str, .
         tree |= tags.read_tree(meta.exif, *tags.first_directory(meta.exif))
         tree = {tag: item for tag, item in tree.items() if tag not in tags.STRUCTURAL}
     tree |= own
+    if alpha is not None:
+        tree[tags.EXTRA_SAMPLES] = Entry(tags.SHORT, 1, struct.pack("<H", ALPHA_CODES[alpha]))
     if meta.dpi:
         tree |= tags.dpi_entries(meta.dpi)
     if meta.icc:
@@ -145,14 +122,23 @@ def embed(data: bytes, meta: Metadata, alpha: bool) -> tuple[bytes, tuple[str, .
 
 
 def strip(data: bytes) -> bytes:
-    """The file with one directory that holds only the tags about how the samples lie."""
-    layout, offset = tags.first_directory(data)
-    entries, _ = tags.read_entries(data, layout, offset)
-    starts = [entry.position for tag, entry in sorted(entries.items()) if tag in _FOR_PIXELS]
+    """The file with one directory that holds only the tags about how the photo's samples lie."""
+    layout, _ = tags.first_directory(data)
+    entries, _ = tags.read_entries(data, layout, pages_of(data).photo.offset)
     form, size, last = ("Q", 20, 8) if layout.big else ("H", 12, 4)
-    records = [data[start : start + size] for start in starts]
+    records = [
+        _plain_alpha(layout) if tag == tags.EXTRA_SAMPLES else data[entry.position : entry.position + size]
+        for tag, entry in sorted(entries.items())
+        if tag in _FOR_PIXELS
+    ]
     head = struct.pack(layout.order + form, len(records))
     return _with_directory(data, layout, b"".join([head, *records, bytes(last)]))
+
+
+def _plain_alpha(layout: tags.Layout) -> bytes:
+    """ExtraSamples that name plain alpha: libvips would divide the colours by any other kind."""
+    form = "HHQH6x" if layout.big else "HHLH2x"
+    return struct.pack(layout.order + form, tags.EXTRA_SAMPLES, tags.SHORT, 1, ALPHA_CODES["straight"])
 
 
 def _with_directory(data: bytes, layout: tags.Layout, directory: bytes) -> bytes:

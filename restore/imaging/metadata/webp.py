@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from restore.imaging.metadata import exif
 from restore.imaging.metadata.record import Metadata
+from restore.imaging.pixels import Alpha
 
 _MAX_CHUNKS = 10_000
 _FOR_PIXELS = (b"VP8X", b"ALPH", b"VP8 ", b"VP8L", b"ANIM", b"ANMF")
@@ -64,12 +65,12 @@ def _riff(chunked: Iterable[bytes]) -> bytes:
     return struct.pack("<4sL4s", b"RIFF", len(body) + 4, b"WEBP") + body
 
 
-def embed(data: bytes, meta: Metadata, alpha: bool) -> tuple[bytes, tuple[str, ...]]:
+def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tuple[str, ...]]:
     """The file in the extended format, its metadata before and after the image chunks; it holds no IPTC."""
     exif = _with_dpi(meta)
     image = [(kind, payload) for kind, payload in chunks(data) if kind in (b"ALPH", b"VP8 ", b"VP8L")]
     width, height = _size(dict(image))
-    flags = 0x20 * bool(meta.icc) | _ALPHA * alpha | 0x08 * bool(exif) | 0x04 * bool(meta.xmp)
+    flags = 0x20 * bool(meta.icc) | _ALPHA * bool(alpha) | 0x08 * bool(exif) | 0x04 * bool(meta.xmp)
     header = struct.pack("<L", flags) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     before = [(b"VP8X", header), (b"ICCP", meta.icc)]
     after = [(b"EXIF", exif), (b"XMP ", meta.xmp)]

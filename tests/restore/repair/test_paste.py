@@ -66,7 +66,9 @@ def painted(cuts: Sequence[EngineWindow], colour: tuple[int, int, int] | None = 
 
 def repaired(picture: Picture, holes: npt.NDArray[np.bool_], **more: object) -> Restored:
     cuts = list(cut_engine_windows(picture, holes, dilate(holes, 5, 1), Recipe(engine="sdxl"), "sdxl"))
-    placements = [WindowPlacement(shot.window, packed(shot.part), shot.tones) for shot in cuts]
+    placements = [
+        WindowPlacement(shot.window, packed(shot.part), shot.tones, shot.tones is None) for shot in cuts
+    ]
     return paste(picture, placements, painted(cuts, **more), 4, NOWHERE)  # type: ignore[arg-type]
 
 
@@ -108,7 +110,9 @@ def test_thin_and_thick_damage_each_come_from_their_own_engine() -> None:
     cuts = list(cut_engine_windows(picture, holes, grown, Recipe(), "sdxl"))
     colours = {"ns": np.uint8([0, 0, 255]), "sdxl": np.uint8([255, 0, 0])}
     windows = [np.where(shot.mask[..., None], colours[shot.method], shot.pixels) for shot in cuts]
-    placements = [WindowPlacement(shot.window, packed(shot.part), shot.tones) for shot in cuts]
+    placements = [
+        WindowPlacement(shot.window, packed(shot.part), shot.tones, shot.tones is None) for shot in cuts
+    ]
     done = paste(picture, placements, windows, 4, NOWHERE)
     red, _, blue = np.moveaxis(done.pixels.astype(int), 2, 0)
     thick = holes & (np.indices(holes.shape)[1] < 500)
@@ -124,7 +128,9 @@ def test_a_photo_with_margins_is_kept_to_its_last_row() -> None:
     holes[50:-40, 100:-60] = damage(RGB.shape)
     picture = Picture(canvas, "RGB", "png", True)
     cuts = list(cut_engine_windows(picture, holes, holes, Recipe(engine="sdxl"), "sdxl"))
-    placements = [WindowPlacement(shot.window, packed(shot.part), shot.tones) for shot in cuts]
+    placements = [
+        WindowPlacement(shot.window, packed(shot.part), shot.tones, shot.tones is None) for shot in cuts
+    ]
     done = paste(picture, placements, painted(cuts, (10, 200, 10)), 4, margins)
     inside = done.pixels[50:-40, 100:-60]
     near = editable_area(damage(RGB.shape), 4)
