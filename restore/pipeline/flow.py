@@ -41,6 +41,7 @@ from restore.photo.watchdog import time_limit
 from restore.pipeline.attempts import run_tracked
 from restore.pipeline.crash_client import CrashTrackerClient, open_crash_tracker
 from restore.pipeline.crash_tracker import Step
+from restore.pipeline.in_flight import limit_blocks_in_flight
 from restore.pipeline.paint_metrics import PaintMetrics
 from restore.pipeline.prefetch import Prefetcher
 from restore.run.metrics import Metric, MetricsRecorder, Record
@@ -329,6 +330,7 @@ def _configure() -> None:
     context.enable_progress_bars = False  # the ledger prints one line for the whole run
     context.execution_options.verbose_progress = False
     context.raise_original_map_exception = True  # its wrapper loses the cause on the way to the driver
+    limit_blocks_in_flight(context)
     _quiet_console(logging.getLogger("ray.data"))
 
 
