@@ -22,7 +22,7 @@ from restore.photo.memory_gate import MemoryGate
 from restore.photo.state import Job
 from restore.recipe import Recipe, read_recipe
 from restore.run.events import Events
-from restore.storage import AccessPolicy, OutStore
+from restore.storage import AccessPolicy, OutStore, require_answer
 from restore.storage.uris import redact
 
 log = logging.getLogger(__name__)
@@ -88,6 +88,7 @@ def load_run_spec(settings: RestoreSettings) -> RunSpec:
     """
     profile = PROFILES[settings.profile]
     recipe = read_recipe(settings.recipe, settings.set)
+    require_answer(settings.output)
     access = input_policy(settings.manifest, settings.allow_root, settings.allow_http)
     wanted = fill_versions(read_manifest(settings.manifest), access)
     store = OutStore.open(settings.output)

@@ -18,7 +18,7 @@ from restore.cli import argument, option
 from restore.errors import StorageConfigError, UsageError
 from restore.report.writer import write_archive_report
 from restore.run.lease import acquire
-from restore.storage import OutStore
+from restore.storage import OutStore, require_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +141,7 @@ def export_tree(settings: ExportSettings) -> int:
 def _store(uri: str) -> OutStore:
     """The store at `uri`; one without rows is more likely a slip of the keyboard."""
     store = OutStore.open(uri)
+    require_answer(store.root)
     if not store.names("metadata"):
         raise StorageConfigError(f"{store.root} holds no rows; name the --output of a run")
     return store

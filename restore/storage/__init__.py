@@ -6,7 +6,7 @@ be read, `retry` what is tried again; each kind of store has a module of its own
 
 from restore.storage.access import AccessPolicy
 from restore.storage.base import Entry, Fetched
-from restore.storage.filesystems import arrow_filesystem
+from restore.storage.filesystems import arrow_filesystem, require_answer
 from restore.storage.inputs import fetch, open_input, photographs, versions
 from restore.storage.outputs import Created, OutStore
 from restore.storage.s3 import Upload
@@ -25,6 +25,7 @@ __all__ = [
     "local_path",
     "open_input",
     "photographs",
+    "require_answer",
     "resolve",
     "versions",
 ]

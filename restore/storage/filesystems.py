@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
 from typing import Any
 
 import fsspec
 import pyarrow.fs
 
 from restore.errors import StorageConfigError
-from restore.storage.base import AZURE, KINDS, S3, Store
+from restore.storage.base import AZURE, HTTP, KINDS, S3, Store
 from restore.storage.local import DiskStore
 from restore.storage.object_store import ObjectStore
-from restore.storage.retry import is_transient
+from restore.storage.retry import describe, http_status, is_transient
 from restore.storage.uris import Location
 
 CONNECT_SECONDS, READ_SECONDS = 5, 30
+ANSWER_SECONDS = 10
+"""Longest wait for a first answer of a store."""
 BOTOCORE_ATTEMPTS = 6
 """For what pyarrow reads by itself; `restore.storage.retry` alone retries the other calls."""
 
@@ -38,6 +43,49 @@ def object_store(location: Location) -> tuple[ObjectStore, str]:
     module, _, name = location.kind.store.partition(":")
     store: ObjectStore = getattr(import_module(module), name)(fs)
     return store, path
+
+
+def require_answer(uri: str) -> None:
+    """Ask a remote store whether anybody is there, before a run counts on it.
+
+    The calls of a run wait minutes for a store that is away for a while; an endpoint that is wrong from the
+    start must not cost that time. Any answer will do, a refusal too: the run's own calls say what it means.
+
+    Raises:
+        StorageConfigError: when no answer comes within `ANSWER_SECONDS`.
+    """
+    location = Location.of(uri)
+    if location.is_local or location.kind in (None, HTTP):
+        return
+    said: Queue[str] = Queue()
+    # A thread, since some libraries have no limit of their own. It ends with the process.
+    Thread(target=lambda: said.put(_silence(location)), name="answer", daemon=True).start()
+    try:
+        silence = said.get(timeout=ANSWER_SECONDS)
+    except Empty:
+        silence = "no answer"
+    if silence:
+        raise StorageConfigError(
+            f"{location.redacted}: nobody answers there ({silence}, within {ANSWER_SECONDS:g} s); check the "
+            "endpoint that the environment names, the bucket's name and the network"
+        )
+
+
+def _silence(location: Location) -> str:
+    """Why nobody could be reached, after tries for a while; empty when somebody answered, whatever it was."""
+    deadline = time.monotonic() + ANSWER_SECONDS - 2
+    while True:
+        try:
+            store, path = object_store(location)
+            store.version(f"{path.rstrip('/')}/.anybody")  # there need be no such object
+        except Exception as error:  # noqa: BLE001 - only silence counts here
+            if not is_transient(error) or http_status(error) is not None:
+                return ""
+            if time.monotonic() > deadline:
+                return describe(error)
+            time.sleep(1)
+        else:
+            return ""
 
 
 def filesystem(location: Location, botocore_attempts: int = BOTOCORE_ATTEMPTS) -> tuple[Any, str]:

@@ -13,7 +13,13 @@ from typing import BinaryIO
 from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.storage.access import AccessPolicy
 from restore.storage.base import HTTP, NOWHERE, Entry, Fetched, Store
-from restore.storage.filesystems import arrow_filesystem, filesystem, object_store, store_at
+from restore.storage.filesystems import (
+    arrow_filesystem,
+    filesystem,
+    object_store,
+    require_answer,
+    store_at,
+)
 from restore.storage.local import DiskStore
 from restore.storage.object_store import ObjectStore
 from restore.storage.parallel_listing import entries_below
@@ -207,6 +213,7 @@ def photographs(uri: str, left_out: Callable[[str], None]) -> Iterator[Entry]:
         if location.is_local:
             yield from DiskStore().photographs(location.path, left_out)
         else:
+            require_answer(uri)
             store, path = object_store(location)
             for entry in entries_below(store, path.rstrip("/")):
                 if (
@@ -232,6 +239,7 @@ def open_input(uri: str) -> BinaryIO:
         FileNotFoundError, IsADirectoryError: there is no such object, or it is no object.
         StorageConfigError: when the store refuses us, stays away, or cannot be connected to.
     """
+    require_answer(uri)
     source, path = arrow_filesystem(uri)
     try:
         if not Location.of(uri).is_local and _known_version(uri) is None:

@@ -17,7 +17,7 @@ from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.identity import sha256_bytes
 from restore.storage.access import forbidden_reason
 from restore.storage.base import Entry, Store
-from restore.storage.filesystems import arrow_filesystem, store_at
+from restore.storage.filesystems import arrow_filesystem, require_answer, store_at
 from restore.storage.integrity import Misstored
 from restore.storage.retry import ATTEMPTS, cannot_serve, describe, refuses_name, refuses_size, retrying
 from restore.storage.s3 import S3Store, Upload
@@ -159,6 +159,7 @@ class OutStore:
         Raises:
             StorageConfigError: saying what is wrong and the way out.
         """
+        require_answer(self.root)
         try:
             if self.is_local:
                 Path(self.root).mkdir(parents=True, exist_ok=True)

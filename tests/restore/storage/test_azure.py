@@ -110,6 +110,7 @@ def test_a_uri_that_names_another_account_is_refused(azurite: Any) -> None:
 
 
 def test_the_account_may_be_named_in_the_uri_or_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    connections._filesystem.cache_clear()
     monkeypatch.delenv("AZURE_STORAGE_CONNECTION_STRING", raising=False)
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", WRONG_KEY)
     fs, path = connections.filesystem(Location.of("abfs://scans@elsewhere.dfs.core.windows.net/out/a b"))
