@@ -61,7 +61,8 @@ def widened(levels: Pixels, bits: int) -> Pixels:
 def narrowed(pixels: Pixels, bits: int) -> Pixels:
     """The nearest levels of a number of bits: undoes `widened`. A new array of the same dtype."""
     white, top = int(white_level(pixels.dtype)), (1 << bits) - 1
-    levels: Pixels = ((pixels.astype(np.uint32) * top + white // 2) // white).astype(pixels.dtype)
+    table = (np.arange(white + 1, dtype=np.uint32) * top + white // 2) // white
+    levels: Pixels = table.astype(pixels.dtype)[pixels]
     return levels
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import io
 import math
 import struct
+from collections.abc import Iterator
 
 import numpy as np
 import tifffile
 
 from restore.imaging.metadata import exif as tags
-from restore.imaging.opened import Opened, cut_into_strips
+from restore.imaging.opened import STRIP_ROWS, Opened
 from restore.imaging.pixels import Mode, Pixels, widened, with_turned_signs
 from restore.imaging.refusals import unreadable, unsupported
 from restore.imaging.tiff.samples import BLACK_IS_ZERO, CIELAB, CMYK, PALETTE, RGB, WHITE_IS_ZERO, Samples
@@ -63,7 +64,7 @@ def opened(stripped: bytes, samples: Samples) -> Opened:
         noted=(f"{samples.bits}-bit",) if samples.bits < 8 and samples.photometric != PALETTE else (),
         whole=True,
         samples=lambda: _pixels(stripped, samples),
-        strips=lambda: cut_into_strips(_pixels(stripped, samples)),
+        strips=lambda: _bands(stripped, samples),
     )
 
 
@@ -97,26 +98,51 @@ def _check_segments(data: bytes, samples: Samples) -> None:
 
 def _pixels(stripped: bytes, samples: Samples) -> Pixels:
     """The samples as a Picture has them."""
+    bands = _bands(stripped, samples)
+    rows, first = next(bands)
+    if rows.stop == samples.height:
+        return first
+    pixels = np.empty((samples.height, *first.shape[1:]), first.dtype)
+    pixels[rows] = first
+    for rows, band in bands:
+        pixels[rows] = band
+    return pixels
+
+
+def _bands(stripped: bytes, samples: Samples) -> Iterator[tuple[slice, Pixels]]:
+    """As `_pixels`, in strips of about `STRIP_ROWS` rows, or all at once where planes lie apart."""
     try:
-        stored = _stored(stripped, samples)
+        for rows, stored in _stored(stripped, samples):
+            yield rows, _interpreted(stored, samples)
     except _FAULTS as error:
-        raise unreadable("tiff", str(error).splitlines()[0] if str(error) else type(error).__name__) from None
-    return _interpreted(stored, samples)
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise unreadable("tiff", why) from None
 
 
-def _stored(stripped: bytes, samples: Samples) -> Pixels:
-    """The samples as stored, `(H, W, C)`."""
+def _stored(stripped: bytes, samples: Samples) -> Iterator[tuple[slice, Pixels]]:
+    """The samples as stored, `(rows, W, C)`: a band as soon as all its strips or tiles are decoded."""
     with tifffile.TiffFile(io.BytesIO(stripped)) as file:
         page = file.pages.first
         assert isinstance(page, tifffile.TiffPage)
-        picture = np.empty((samples.height, samples.width, samples.channels), _dtype(samples))
-        planes = np.moveaxis(picture, 2, 0)[..., None] if samples.planar else picture[None]
-        for part, (plane, _, top, left, _), _ in page.segments(maxworkers=1):
+        apart = samples.planar and samples.channels > 1
+        deep = page.tilelength if samples.tiled else min(page.rowsperstrip, samples.height)
+        rows = samples.height if apart else min(-(-STRIP_ROWS // deep) * deep, samples.height)
+        top, band = 0, _empty(rows, samples)
+        for part, (plane, _, y, x, _), _ in page.segments(maxworkers=1):
             if part is None:
                 raise ValueError("a strip or tile is missing")
-            room = planes[plane, top : top + part.shape[1], left : left + part.shape[2]]
+            if y >= top + rows:
+                yield slice(top, top + rows), band
+                top, rows = top + rows, min(rows, samples.height - top - rows)
+                band = _empty(rows, samples)
+            target = band[..., plane, None] if apart else band
+            room = target[y - top : y - top + part.shape[1], x : x + part.shape[2]]
             room[:] = part[0, : room.shape[0], : room.shape[1]]
-    return picture
+        yield slice(top, top + rows), band
+
+
+def _empty(rows: int, samples: Samples) -> Pixels:
+    return np.empty((rows, samples.width, samples.channels), _dtype(samples))
 
 
 def _dtype(samples: Samples) -> type[np.generic]:

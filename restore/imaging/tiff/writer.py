@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import Any, Literal
 
+import imagecodecs
 import numpy as np
 import tifffile
 
+from restore.imaging.opened import STRIP_ROWS
 from restore.imaging.picture import Picture
 from restore.imaging.pixels import Alpha, Mode, narrowed, with_turned_signs
 
@@ -35,29 +38,44 @@ def is_for(picture: Picture) -> bool:
 
 def encoded(picture: Picture) -> bytes:
     """A TIFF of the picture without metadata. Samples of 9 to 15 bits are packed and not compressed."""
-    pixels, how = _stored(picture)
-    buffer = io.BytesIO()
+    buffer, shape = io.BytesIO(), picture.pixels.shape
+    rows = _strip_rows(picture)
     tifffile.imwrite(
         buffer,
-        pixels,
-        bigtiff=pixels.nbytes > _BIG_TIFF_BYTES,
+        **_samples(picture, rows),
+        shape=shape,
+        bigtiff=picture.pixels.nbytes > _BIG_TIFF_BYTES,
         photometric=_PHOTOMETRIC[picture.mode],
-        planarconfig="contig" if pixels.ndim == 3 else None,
+        planarconfig="contig" if len(shape) == 3 else None,
         extrasamples=[_EXTRA_SAMPLES[picture.alpha]] if picture.mode in ("LA", "RGBA") else None,
-        rowsperstrip=max(1, _STRIP_BYTES // pixels[0].nbytes),
+        rowsperstrip=rows,
         metadata=None,
         software=False,
-        **how,
     )
     return buffer.getvalue()
 
 
-def _stored(picture: Picture) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
-    """The samples as the file holds them, and how they are packed or compressed."""
+def _strip_rows(picture: Picture) -> int:
+    """A power of two, so that whole strips make one of `STRIP_ROWS` when the file is verified."""
+    rows = STRIP_ROWS
+    while rows > 1 and rows * picture.pixels[0].nbytes > _STRIP_BYTES:
+        rows //= 2
+    return rows
+
+
+def _samples(picture: Picture, rows: int) -> dict[str, Any]:
+    """What tifffile is to write, and how."""
     if picture.floating:
         pixels = picture.pixels.astype(np.float16) if picture.bits == 16 else picture.pixels
-        return pixels, {"compression": "zlib", "predictor": True}
+        return {"data": pixels, "compression": "zlib", "predictor": True}
     if picture.mode == "LAB":
-        return with_turned_signs(picture.pixels), {"compression": "lzw", "predictor": True}
+        return {"data": with_turned_signs(picture.pixels), "compression": "lzw", "predictor": True}
+    return {"data": _packed(picture, rows), "dtype": np.uint16, "bitspersample": picture.bits}
+
+
+def _packed(picture: Picture, rows: int) -> Iterator[bytes]:
+    """Strips of packed samples; each row begins a new byte."""
     assert picture.bits is not None
-    return narrowed(picture.pixels, picture.bits), {"bitspersample": picture.bits}
+    for top in range(0, picture.height, rows):
+        levels = narrowed(picture.pixels[top : top + rows], picture.bits)
+        yield bytes(imagecodecs.packints_encode(levels, picture.bits, runlen=levels[0].size))
