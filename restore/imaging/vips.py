@@ -5,7 +5,9 @@ libvips holds its settings per process, so importing this module sets them befor
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import pyvips
@@ -13,7 +15,10 @@ import pyvips
 from restore.formats import FORMATS
 from restore.imaging.pixels import Mode, Pixels
 
-__all__ = ["dtype_of", "first_line", "image_of", "pyvips", "samples_of"]
+__all__ = ["dtype_of", "first_line", "heeded", "image_of", "pyvips", "samples_of"]
+
+_Decoded = TypeVar("_Decoded")
+_ALONE = threading.Lock()
 
 # One thread a process and no cache of operations: a cluster runs one process per core.
 pyvips.cache_set_max(0)
@@ -53,7 +58,19 @@ def dtype_of(image: Any) -> type[np.unsignedinteger[Any]]:
     return np.uint8 if image.format == "uchar" else np.uint16
 
 
+def heeded(decode: Callable[[], _Decoded]) -> tuple[_Decoded, str]:
+    """What `decode` returns, and what libvips' decoders complained of meanwhile, also where they went on.
+
+    libvips keeps complaints per process, so one thread decodes at a time.
+    """
+    with _ALONE:
+        pyvips.vips_lib.vips_error_clear()
+        decoded = decode()
+        complaints = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer())
+    return decoded, bytes(complaints).decode(errors="replace").strip()
+
+
 def first_line(error: pyvips.Error) -> str:
     """What libvips names as the cause, without the call that it failed in."""
     lines = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
-    return lines[0] if lines else str(error)
+    return lines[0] if lines else "its decoder gives no reason"

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
+from restore.errors import ItemError
 from restore.formats import Format
 from restore.imaging import metadata
 from restore.imaging.opened import STRIP_ROWS, Opened
 from restore.imaging.pixels import Alpha, Mode, Pixels
 from restore.imaging.refusals import unreadable, unsupported
-from restore.imaging.vips import dtype_of, first_line, pyvips, samples_of
+from restore.imaging.vips import dtype_of, first_line, heeded, pyvips, samples_of
 
+_Decoded = TypeVar("_Decoded")
+# libjpeg's words, and what they say of the picture. All else that it names lies in the header.
+_JPEG_DAMAGE = {"premature end": "pixels are missing: ", "Corrupt JPEG data": "pixels are damaged: "}
+_PADDING = "extraneous bytes before marker 0xd9"
 _MODES: dict[tuple[str, int], Mode] = {
     ("RGB", 1): "L",
     ("RGB", 2): "LA",
@@ -33,7 +39,7 @@ def opened(data: bytes, form: Format, alpha: Alpha = "straight") -> Opened:
     try:
         image = _load(data, form)
     except pyvips.Error as error:
-        raise unreadable(form, first_line(error)) from None
+        raise unreadable(form, f"its header: {first_line(error)}") from None
     depth, mode = _samples(image)
     bits = image.get("bits-per-sample") if image.get_typeof("bits-per-sample") else 8
     return Opened(
@@ -56,7 +62,8 @@ def _load(data: bytes, form: Format, fail_on: str = "warning") -> Any:
     odd metadata too, so they receive none.
     """
     loader: Callable[..., Any] = getattr(pyvips.Image, f"{form}load_buffer")
-    return loader(metadata.strip(data, form), access="sequential", fail_on=fail_on)
+    stripped = metadata.strip(data, form)
+    return heeded(lambda: loader(stripped, access="sequential", fail_on=fail_on))[0]
 
 
 def _samples(image: Any) -> tuple[int, Mode]:
@@ -69,11 +76,15 @@ def _samples(image: Any) -> tuple[int, Mode]:
 
 def _pixels(image: Any, data: bytes, form: Format) -> Pixels:
     try:
-        return samples_of(image)
+        return _without_complaint(lambda: samples_of(image), form)
     except pyvips.Error as error:
-        if not _harmless(str(error)):
-            raise unreadable(form, first_line(error)) from None
-    return samples_of(_load(data, form, fail_on="error"))
+        if not _harmless(form, str(error)):
+            raise _damaged(form, first_line(error)) from None
+    padded = _load(data, form, fail_on="error")
+    try:
+        return _without_complaint(lambda: samples_of(padded), form)
+    except pyvips.Error as error:
+        raise _damaged(form, first_line(error)) from None
 
 
 def _strips(image: Any, form: Format) -> Iterator[tuple[slice, Pixels]]:
@@ -82,13 +93,31 @@ def _strips(image: Any, form: Format) -> Iterator[tuple[slice, Pixels]]:
         for top in range(0, image.height, STRIP_ROWS):
             rows = min(STRIP_ROWS, image.height - top)
             shape = (rows, image.width) if image.bands == 1 else (rows, image.width, image.bands)
-            stored = region.fetch(0, top, image.width, rows)
+            fetch = partial(region.fetch, 0, top, image.width, rows)
+            stored = _without_complaint(fetch, form)
             yield slice(top, top + rows), np.ndarray(shape, dtype_of(image), stored)
     except pyvips.Error as error:
-        raise unreadable(form, first_line(error)) from None
+        raise _damaged(form, first_line(error)) from None
 
 
-def _harmless(message: str) -> bool:
+def _without_complaint(decode: Callable[[], _Decoded], form: Format) -> _Decoded:
+    """What `decode` returns; a picture that was decoded under complaints is refused.
+
+    libvips looks for those of libjpeg only before each eight rows, and not at all in tiles of a TIFF.
+    """
+    decoded, complaints = heeded(decode)
+    if complaints and not _harmless(form, complaints):
+        raise _damaged(form, complaints.splitlines()[0])
+    return decoded
+
+
+def _damaged(form: Format, why: str) -> ItemError:
+    """The error of samples that do not decode; where libjpeg says so, whether they are missing or changed."""
+    kind = next((kind for words, kind in _JPEG_DAMAGE.items() if words in why), "")
+    return unreadable(form, kind + why)
+
+
+def _harmless(form: Format, complaint: str) -> bool:
     """Whether the only fault is padding before the end of a JPEG, which some cameras write."""
-    lines = [line for line in message.splitlines() if "JPEG" in line]
-    return bool(lines) and all("extraneous bytes before marker 0xd9" in line for line in lines)
+    lines = [line for line in complaint.splitlines() if "JPEG" in line]
+    return form == "jpeg" and bool(lines) and all(_PADDING in line for line in lines)

@@ -257,9 +257,13 @@ def jpegs() -> Iterator[Kind]:
     yield bad("jpeg that claims 19000 x 20000", jpeg_frame(5, ">2H", 19_000, 20_000), UNREADABLE)
     yield bad("jpeg of no height", jpeg_frame(5, ">2H", 0, 96), UNREADABLE)
     yield bad("jpeg of 7 channels", jpeg_frame(9, ">B", 7), UNREADABLE)
-    yield bad("jpeg hierarchical", plain.replace(b"\xff\xc0", b"\xff\xc5", 1), UNREADABLE)
+    yield bad("jpeg hierarchical", plain.replace(b"\xff\xc0", b"\xff\xc5", 1), UNSUPPORTED)
+    yield bad("jpeg lossless", plain.replace(b"\xff\xc0", b"\xff\xc3", 1), UNSUPPORTED)
     yield bad("jpeg cut in the middle", plain[: len(plain) // 2], UNREADABLE)
-    yield bad("jpeg without its end", plain[:-2], UNREADABLE)
+    yield good("jpeg without its end", plain[:-2], by_pillow(plain))
+    yield good(
+        "jpeg with bytes between its segments", plain[:20] + b"junk\xff\0" + plain[20:], by_pillow(plain)
+    )
     yield bad("jpeg of only headers", plain[: plain.index(b"\xff\xda")], UNREADABLE)
     yield bad(
         "jpeg with a lost restart",

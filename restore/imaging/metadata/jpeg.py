@@ -15,12 +15,22 @@ _PHOTOSHOP = b"Photoshop 3.0\0"
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _SEGMENT_BYTES = 65533  # payload of a segment
 _MAX_SEGMENTS = 10_000  # before the first scan; a profile of 16 MB takes 255
-_FILL = re.compile(rb"\xff+")
+# A marker: no stuffed zero, no restart and no TEM, which has no length either. Filling bytes come before it.
+_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SEQUENTIAL, _ARITHMETIC = (0xC0, 0xC1, 0xC9), (0xC9, 0xCA)
+_DECODED = frozenset([0xC2, *_SEQUENTIAL, *_ARITHMETIC])
+_LOSSLESS = frozenset([0xC3, 0xCB])
+_SCAN, _END, _LINES = 0xDA, 0xD9, 0xDC
+_JFIF = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"  # of the revision that no decoder warns of
+_WHOLE_SCAN = b"\0\x3f\0"  # all 64 coefficients with all their bits
+_COEFFICIENTS = 64
 _PICTURES, _PICTURE = 0xB001, 0xB002  # of CIPA DC-007's index: their number, and 16 bytes for each
 
 
 def read(data: bytes) -> Metadata:
     """The metadata of the segments before the first scan."""
+    _check_end(data)
     exif = xmp = dpi = found = size = None
     profile: dict[int, bytes] = {}
     dropped, parts, resources = [], 0, b""
@@ -42,9 +52,9 @@ def read(data: bytes) -> Metadata:
             resources += payload[len(_PHOTOSHOP) :]  # long ones go on in further segments
         elif marker == 0xFE:
             dropped.append("comment")
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and len(payload) >= 6:
+        elif marker in _FRAMES and len(payload) >= 6:
             size = struct.unpack_from(">2H", payload, 1)[::-1]
-            found = f"JPEG of {payload[0]} bits a sample" if payload[0] != 8 else found
+            found = _refused_frame(marker, payload, data) or found
     if sorted(profile) != list(range(1, parts + 1)):
         dropped, profile = [*dropped, "icc"], {}
     icc = b"".join(profile[part] for part in sorted(profile)) or None
@@ -79,38 +89,104 @@ def _further_pictures(index: bytes) -> tuple[list[str], str | None]:
     return (["further pictures"] if exif.number(entries, _PICTURES, 1) > 1 else []), None
 
 
+def _refused_frame(marker: int, frame: bytes, data: bytes) -> str | None:
+    """The process of a frame that no decoder here reads with its damage noticed, in words."""
+    if marker in _LOSSLESS:
+        return "lossless JPEG (process 14)"
+    if marker not in _DECODED:
+        return "hierarchical JPEG"
+    if frame[0] != 8:
+        return f"JPEG of {frame[0]} bits a sample"
+    if frame[1:3] == b"\0\0" and bytes([0xFF, _LINES]) in data:
+        return "JPEG whose height follows its first scan (DNL)"
+    return None
+
+
+def _check_end(data: bytes) -> None:
+    """Refuses a file that ends between its scans: what is missing there, its decoder does not notice.
+
+    Within a scan it does, so a file that lacks nothing but its end marker is read. In arithmetic coding it
+    does not (ITU-T T.81, D.2.6: a decoder supplies zeros beyond the end).
+    """
+    if data[-2:] == b"\xff\xd9":
+        return
+    frame, missing_bits = 0, {}
+    for marker, start, end in _places(data, all_scans=True):
+        payload = data[start + 4 : end]
+        if marker == _END:
+            return
+        if marker in _FRAMES:
+            frame, missing_bits = marker, {component: [1] * _COEFFICIENTS for component in payload[6::3]}
+        elif marker == _SCAN and payload:
+            _note_scan(payload, frame, missing_bits)
+    if frame in _ARITHMETIC or any(any(bits) for bits in missing_bits.values()):
+        raise ValueError("pixels are missing: it ends before its last scan")
+
+
+def _note_scan(scan: bytes, frame: int, missing_bits: dict[int, list[int]]) -> None:
+    """Note how many low bits of which coefficients are still to come after a scan (T.81, G.1.1)."""
+    count = scan[0]
+    first, last, bits = (scan[1 + 2 * count :] + _WHOLE_SCAN)[:3]
+    if frame in _SEQUENTIAL:
+        first, last, bits = _WHOLE_SCAN
+    for component in scan[1 : 1 + 2 * count : 2]:
+        for coefficient in range(first, min(last + 1, _COEFFICIENTS)):
+            missing_bits.setdefault(component, [0] * _COEFFICIENTS)[coefficient] = bits & 0x0F
+
+
 def segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Marker and payload of each segment before the first scan."""
     for marker, start, end in _places(data):
-        yield marker, data[start + 4 : end]
+        if marker not in (_SCAN, _END):
+            yield marker, data[start + 4 : end]
 
 
-def _places(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, start and end of each segment before the first scan."""
+def _places(data: bytes, all_scans: bool = False) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of each segment up to the header of the first scan, or of all scans, or the end.
+
+    What lies between segments is passed over, as libjpeg does: some cameras and editors leave bytes there.
+    """
     at = 2
     for _ in range(_MAX_SEGMENTS):
-        fill = _FILL.match(data, at)
-        at = fill.end() - 1 if fill else at
-        if not fill or at + 4 > len(data) or data[at + 1] in (0xD9, 0xDA):
+        found = _MARKER.search(data, at)
+        if not found or found.end() + 2 > len(data):
             return
-        (size,) = struct.unpack_from(">H", data, at + 2)
-        yield data[at + 1], at, at + 2 + size
-        at += 2 + size
+        start, marker = found.start(), data[found.start() + 1]
+        at = start + 2 + (0 if marker == _END else int.from_bytes(data[start + 2 : start + 4], "big"))
+        yield marker, start, at
+        if marker == _END or (marker == _SCAN and not all_scans):
+            return
     raise ValueError(f"more than {_MAX_SEGMENTS} segments")
 
 
 def strip(data: bytes) -> bytes:
-    """The file without the segments that its samples do not need.
+    """The file with only the segments that its samples need, and with an end.
 
-    The segments of JFIF and Adobe stay, since they state the samples' colours.
+    The segments of JFIF and Adobe stay, since they state the samples' colours; numbers in them that libjpeg
+    would warn of are put right, as it does itself.
     """
-    whole, kept, end = memoryview(data), [memoryview(data)[:2]], 2
+    kept, end, channels, frame = [data[:2]], 2, 3, 0
     for marker, start, end in _places(data):
-        about = whole[start:end]
-        colours = (marker, bytes(about[4:9])) in ((0xE0, b"JFIF\0"), (0xEE, b"Adobe"))
-        if colours or not (0xE0 <= marker <= 0xEF or marker == 0xFE):
+        about = data[start:end]
+        if marker in _FRAMES:
+            frame, channels = marker, data[start + 9] if start + 9 < len(data) else 0
+        if marker == 0xE0 and about[4:9] == b"JFIF\0":
+            kept.append(_JFIF)
+        elif marker == 0xEE and about[4:9] == b"Adobe":
+            kept.append(_sound_adobe(about, channels))
+        elif marker == _SCAN and frame in _SEQUENTIAL:
+            kept.append(about[:-3] + _WHOLE_SCAN)
+        elif not (0xE0 <= marker <= 0xEF or marker == 0xFE):
             kept.append(about)
-    return b"".join([*kept, whole[end:]])
+    return b"".join([*kept, memoryview(data)[end:], b"\xff\xd9"])
+
+
+def _sound_adobe(segment: bytes, channels: int) -> bytes:
+    """The segment of Adobe with a colour transform that there is, or the one that stands for others."""
+    transform = segment[15:16]
+    if not transform or transform[0] in ((0, 2) if channels == 4 else (0, 1)):
+        return segment
+    return segment[:15] + (b"\2" if channels == 4 else b"\1") + segment[16:]
 
 
 def _jfif_dpi(payload: bytes) -> tuple[float, float] | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import time
+import tracemalloc
+from collections.abc import Callable
 
 import imagecodecs
 import numpy as np
@@ -11,10 +13,11 @@ import pytest
 
 from restore.errors import ErrorCode, ItemError
 from restore.imaging.codec import decode, encode, read_header, strips
+from tests.support import tiffs
 from tests.support.corpus import tag_set
 from tests.support.pictures import same
 from tests.support.second_decoder import second
-from tests.support.tiffs import Leaf, Mix, book, tiff, truth
+from tests.support.tiffs import Mix, tiff, truth
 
 RARE = [
     Mix(planar=True, tile=True, compression="LZW", predictor=2),
@@ -130,20 +133,13 @@ def test_a_bomb_is_refused_by_its_header() -> None:
         ("Deflate", imagecodecs.zlib_encode),
     ],
 )
-def test_a_strip_that_unpacks_to_far_more_is_cut_off(name: str, pack: object) -> None:
+def test_a_strip_that_unpacks_to_far_more_is_cut_off(
+    name: str, pack: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of 200 MB: only what the strip can hold is unpacked."""
-    import tracemalloc
-
-    from tests.support import tiffs
-
-    bomb = pack(bytes(200_000_000))  # type: ignore[operator]
-    mix = Mix(planar=True, tile=True, compression=name)
-    codecs = {**tiffs.CODECS, name: lambda _: bomb}
-    saved, tiffs.CODECS = tiffs.CODECS, codecs
-    try:
-        data = book(Leaf(mix))
-    finally:
-        tiffs.CODECS = saved
+    bomb = pack(bytes(200_000_000))
+    monkeypatch.setattr(tiffs, "CODECS", {name: lambda _: bomb})
+    data = tiff(Mix(planar=True, tile=True, compression=name))
     tracemalloc.start()
     try:
         assert decode(data).pixels.max() == 0

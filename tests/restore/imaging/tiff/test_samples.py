@@ -10,6 +10,7 @@ import pytest
 from restore.errors import ErrorCode, ItemError
 from restore.imaging.codec import decode, encode, shown
 from restore.imaging.picture import Picture
+from tests.support import tiffs
 from tests.support.corpus import tag_set
 from tests.support.pictures import by_pillow, same
 from tests.support.second_decoder import second
@@ -96,3 +97,11 @@ def test_a_channel_that_is_no_alpha_makes_nothing_transparent() -> None:
 def test_premultiplied_colours_are_shown_over_white() -> None:
     half = np.full((2, 2, 4), 128, np.uint8)  # white at half strength
     assert shown(Picture(half, "RGBA", "tiff", True, alpha="premultiplied")).pixels.min() == 255
+
+
+@pytest.mark.parametrize("mix", [Mix("gray", compression="JPEG", tile=True), Mix(compression="JPEG")])
+def test_a_jpeg_tile_or_strip_that_lacks_pixels_is_damage(mix: Mix, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libvips fills such a tile with gray and says nothing to its caller."""
+    whole = tiffs.jpeg
+    monkeypatch.setattr(tiffs, "jpeg", lambda mix, part: whole(mix, part)[:-60] + b"\xff\xd9")
+    assert refusal(tiff(mix)).code == ErrorCode.IMAGE_UNREADABLE
