@@ -33,6 +33,7 @@ class ErrorCode(StrEnum):
     MASK_UNREADABLE = "mask_unreadable"
     MASK_SIZE_MISMATCH = "mask_size_mismatch"
     MASK_FULL = "mask_full"
+    MASK_TOO_LARGE = "mask_too_large"
     STORAGE_DENIED = "storage_denied"
     STORAGE_UNAVAILABLE = "storage_unavailable"
     CHANGED_DURING_RUN = "changed_during_run"

@@ -120,6 +120,9 @@ class Recipe(BaseModel):
     mask_threshold: Annotated[
         int, Field(ge=1, le=255, description="mask value, 1 to 255, from which a pixel is damaged")
     ] = 128
+    max_coverage: Annotated[
+        float, Field(gt=0, le=1, description="fraction of a photo that its mask may mark; more fails the row")
+    ] = 0.6
     dilate_kernel: Annotated[
         int, Field(ge=1, le=99, description="px, odd: how far one dilation grows the damage")
     ] = 5

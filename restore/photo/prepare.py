@@ -26,6 +26,7 @@ from restore.photo.state import Job, Prepared, Source, failed, first_draft
 from restore.recipe import Recipe, with_overrides
 from restore.repair import mask as masks
 from restore.repair import outpaint
+from restore.repair.mask_reading import damage_from
 from restore.repair.paste import WindowPlacement, packed
 from restore.storage import Fetched, fetch
 
@@ -105,6 +106,7 @@ def _cut(
 ) -> Prepared:
     """The photo with its windows cut. `damage` is not dilated yet."""
     grown = outpaint.on_canvas(_dilated(damage, recipe), recipe.margins)
+    _check_coverage(damage, recipe)
     damage = outpaint.on_canvas(damage, recipe.margins)
     whole = outpaint.extended(picture, recipe.margins, job.max_megapixels)
     cuts = tuple(cut_engine_windows(whole, damage, grown, recipe, job.auto))
@@ -179,7 +181,7 @@ def _damage(mask: Fetched | None, picture: Picture, recipe: Recipe, job: Job) ->
         if not (job.copy_unmasked or any(recipe.margins)):
             raise _nothing_to_paint(recipe)
         return np.zeros(shape, bool)
-    damage = masks.damage_from(
+    damage = damage_from(
         _read_mask(mask.data, job.max_megapixels),
         shape,
         picture.orientation,
@@ -217,6 +219,17 @@ def _dilated(damage: Mask, recipe: Recipe) -> Mask:
     if dilated.all():
         raise ItemError(ErrorCode.MASK_FULL, f"no known pixel is left after dilation; {_way_out(recipe)}")
     return dilated
+
+
+def _check_coverage(damage: Mask, recipe: Recipe) -> None:
+    """Most masks that mark most of a photo are inverted; painted, the photo would be one flat colour."""
+    marked = masks.coverage(damage)
+    if recipe.mode == "inpaint" and marked > recipe.max_coverage:
+        raise ItemError(
+            ErrorCode.MASK_TOO_LARGE,
+            f"the mask marks {marked:.0%} of the photo as damage, more than max_coverage "
+            f"{recipe.max_coverage:g}; {_way_out(recipe)}, or raise max_coverage",
+        )
 
 
 def _way_out(recipe: Recipe) -> str:

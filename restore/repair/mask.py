@@ -1,4 +1,4 @@
-"""Finds the damaged pixels: reads a mask, grows it, measures it.
+"""Grows the damage, measures it, and cuts the frame into blocks around it.
 
 Damage is a bool array `(H, W)` in the photo's upright frame, True = damaged, in every module.
 """
@@ -7,23 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from restore.errors import ErrorCode, ItemError
 from restore.imaging.opencv import cv2
-from restore.imaging.picture import Picture
-from restore.imaging.pixels import Floats, Mask, Pixels, to_16_bit
-from restore.recipe import Polarity
+from restore.imaging.pixels import Floats, Mask
 
 BLOCK_PX = 256  # large enough that a block costs more than its call, small enough to skip most of a photo
 MAX_DISC_PX = (
     8  # px; up to here dilating by a disc is faster than measuring distances (2 megapixels: 5 ms, 36 ms)
 )
-_BAND_ROWS = 512  # rows of a mask read at once, so that a large mask is never held as 32-bit integers
 
 
 class Block(NamedTuple):
@@ -35,112 +30,6 @@ class Block(NamedTuple):
     core: tuple[slice, slice]
     halo: tuple[slice, slice]
     inner: tuple[slice, slice]
-
-
-def damage_from(
-    mask: Picture,
-    picture_shape: tuple[int, int],
-    picture_orientation: int,
-    *,
-    polarity: Polarity,
-    threshold: int,
-) -> Mask:
-    """The damage that a mask file shows, before dilation.
-
-    A mask pixel's value is its luma (ITU-R BT.601, rounded as Pillow's `convert("L")` does) scaled to
-    8 bit. Alpha is the value instead when it varies and luma does not: a mask drawn on a transparent
-    layer. `white_is_damage`: a value of at least `threshold` is damage; `black_is_damage`: one below.
-
-    Args:
-        mask: upright by its own Orientation tag.
-        picture_shape: (height, width) of the photo, upright.
-        picture_orientation: the photo's Orientation tag as stored, 1 to 8.
-        threshold: 1 to 255.
-
-    Returns:
-        A new bool array of `picture_shape`.
-
-    Raises:
-        ItemError: `mask_unreadable` when the mask's values or Orientation tag cannot be trusted,
-            `mask_size_mismatch` when it is not the photo's size.
-    """
-    _check_orientation(mask, picture_orientation)
-    _check_size(mask, picture_shape)
-    values = _values(mask)
-    return values >= threshold if polarity == "white_is_damage" else values < threshold
-
-
-def _check_orientation(mask: Picture, picture_orientation: int) -> None:
-    if mask.orientation not in (1, picture_orientation):
-        raise ItemError(
-            ErrorCode.MASK_UNREADABLE,
-            f"the mask carries Orientation {mask.orientation} but the photo carries {picture_orientation}; "
-            "save the mask upright without an Orientation tag, or give it the photo's",
-        )
-
-
-def _check_size(mask: Picture, shape: tuple[int, int]) -> None:
-    height, width = mask.pixels.shape[:2]
-    if (height, width) == shape:
-        return
-    if (width, height) == shape:
-        fix = "it lies on its side: rotate it, or give it the photo's Orientation tag"
-    else:
-        fix = "make one at the photo's full size"
-    raise ItemError(
-        ErrorCode.MASK_SIZE_MISMATCH,
-        f"the mask is {width}x{height} pixels but the photo is {shape[1]}x{shape[0]}; {fix}",
-    )
-
-
-def _values(mask: Picture) -> npt.NDArray[np.uint8]:
-    """`(H, W)` uint8: luma, or alpha where only alpha varies."""
-    if mask.mode == "CMYK":
-        raise ItemError(
-            ErrorCode.MASK_UNREADABLE, "the mask is CMYK, whose black has no one value; save it as grayscale"
-        )
-    if mask.floating:
-        mask = replace(mask, pixels=to_16_bit(mask.pixels))
-    luma = mask.pixels[..., 0] if mask.mode == "LAB" else _luma(mask)
-    if mask.mode in ("LA", "RGBA") and luma.min() == luma.max():
-        alpha = mask.pixels[..., -1]
-        if alpha.min() != alpha.max():
-            luma = alpha
-    return _to_8_bit(luma)
-
-
-def _luma(mask: Picture) -> Pixels:
-    """`(H, W)` in the mask's own depth, by Pillow's fixed-point BT.601 weights."""
-    if mask.mode in ("L", "LA"):
-        return mask.pixels if mask.mode == "L" else mask.pixels[..., 0]
-    luma = np.empty(mask.pixels.shape[:2], mask.pixels.dtype)
-    for top in range(0, len(luma), _BAND_ROWS):
-        red, green, blue = np.moveaxis(mask.pixels[top : top + _BAND_ROWS, :, :3].astype(np.uint32), 2, 0)
-        # the weights' sum is 65536, so that 16-bit white still fits in 32 bits
-        luma[top : top + _BAND_ROWS] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
-    return luma
-
-
-def _to_8_bit(values: Pixels) -> npt.NDArray[np.uint8]:
-    """Scale to 8 bit, refusing a mask whose damage lies below every sensible threshold."""
-    largest = int(values.max())
-    scaled = _narrow(values) if values.dtype == np.uint16 else values.astype(np.uint8)
-    if largest > 0 and int(scaled.max()) <= 1:
-        white = 65535 if values.dtype == np.uint16 else 255
-        raise ItemError(
-            ErrorCode.MASK_UNREADABLE,
-            f"the mask's largest value is {largest} of {white}, so it looks like a 0/{largest} mask; "
-            f"multiply it by {white // largest} so that damage and rest are 0 and {white}",
-        )
-    return scaled
-
-
-def _narrow(values: Pixels) -> npt.NDArray[np.uint8]:
-    """uint16 -> uint8, to the nearest."""
-    narrow = np.empty(values.shape, np.uint8)
-    for top in range(0, len(values), _BAND_ROWS):
-        narrow[top : top + _BAND_ROWS] = (values[top : top + _BAND_ROWS].astype(np.uint32) + 128) // 257
-    return narrow
 
 
 def dilate(damage: Mask, kernel: int, iterations: int) -> Mask:

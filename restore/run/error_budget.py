@@ -1,10 +1,11 @@
 """Whether a run's failures are still the photos' own faults, or show that its world is broken.
 
-A bad scan here and there costs its row and nothing else. Four things stop a run:
+A bad scan here and there costs its row and nothing else. Five things stop a run:
 
 - its first 20 photos all fail with one of the codes `AT_START`: the world was broken before the run;
 - 20 in a row fail with one of the codes `SHARED`, which point at stores and devices: it broke during the run;
 - 180 of the last 200 fail with one code, whatever the code and the results before;
+- more than half of its first 20 to 50 photos fail since their masks mark nearly all: the masks are inverted;
 - more than `max_failed` of all photos have failed, judged after 50.
 
 The first two leave their rows unrecorded, so that the next run does them again. A code that speaks of the
@@ -53,6 +54,9 @@ photos take the longest, so the few of a run can come last and in a row."""
 
 AT_START = SHARED | {ErrorCode.WORKER_CRASHED, ErrorCode.TIMED_OUT}
 """Codes with which all first photos fail where the world was broken before the run."""
+
+INVERTED = frozenset({ErrorCode.MASK_TOO_LARGE, ErrorCode.MASK_FULL})
+"""Codes of photos whose mask marks nearly all of them."""
 
 MAX_REPEATED_ROWS = 1000
 """Rows that a second run in a row tries, and records, although all fail with one code."""
@@ -135,7 +139,7 @@ class ErrorBudget:
         if self._streak >= SAME_ERROR_LIMIT and self._breaks_during_run:
             why = f"{self._streak} photos in a row failed with {self._newest}; they are not recorded"
             return SpentBudget(why, self._newest)
-        return self._window_spent() or self._whole_spent()
+        return self._inverted() or self._window_spent() or self._whole_spent()
 
     @property
     def _repeats(self) -> bool:
@@ -160,6 +164,20 @@ class ErrorBudget:
         return SpentBudget(
             f"the first {self._attempted} photos all failed with {self._newest}, as in the run before; "
             "they are recorded, and the next run begins with others",
+            None,
+        )
+
+    def _inverted(self) -> SpentBudget | None:
+        """Why the run stops before it takes up all photos of a folder whose masks are inverted."""
+        count = sum(self._codes[code] for code in INVERTED)
+        if not SAME_ERROR_LIMIT <= self._attempted <= MIN_ROWS or self._max_failed >= 1:
+            return None
+        if 2 * count <= self._attempted:
+            return None
+        return SpentBudget(
+            f"the masks of {count} of the first {self._attempted} photos mark nearly all of the photo, as "
+            "inverted masks do; set mask_polarity to black_is_damage where black marks the damage, or raise "
+            "max_coverage and max_failed where the masks are right; what is done is committed",
             None,
         )
 

@@ -34,7 +34,7 @@ def test_an_item_error_survives_pickling() -> None:
 def test_the_codes_are_these() -> None:
     assert [str(code) for code in errors.ErrorCode] == [
         *("image_not_found", "image_unreadable", "image_too_large", "unsupported_format"),
-        *("mask_not_found", "mask_unreadable", "mask_size_mismatch", "mask_full"),
+        *("mask_not_found", "mask_unreadable", "mask_size_mismatch", "mask_full", "mask_too_large"),
         *("storage_denied", "storage_unavailable", "changed_during_run", "invalid_row", "out_of_memory"),
         *("non_finite_output", "timed_out", "worker_crashed", "verify_failed"),
     ]

@@ -20,6 +20,7 @@ from restore.recipe import Recipe
 from tests.support.photos import KEY, output, restore, save, scratch
 
 SEEN = {ErrorCode.MASK_UNREADABLE, ErrorCode.MASK_SIZE_MISMATCH, ErrorCode.MASK_FULL}
+SEEN |= {ErrorCode.MASK_TOO_LARGE}
 """Failures that come when the photo itself has been decoded."""
 
 
@@ -54,6 +55,7 @@ def test_the_failures_of_a_photo_are_typed_rows(inputs: Path, job: Job, tmp_path
     good = save(inputs / "a.png", data.astronaut())
     mask = save(inputs / "m.png", scratch((512, 512)))
     full = save(inputs / "full.png", np.full((512, 512), 255, np.uint8))
+    most = save(inputs / "most.png", 255 - scratch((512, 512)))
     small = save(inputs / "small.png", scratch((256, 256)))
     ones = save(inputs / "ones.png", (scratch((512, 512)) > 0).astype(np.uint8))
     (inputs / "cut.png").write_bytes(Path(good).read_bytes()[:20_000])
@@ -68,6 +70,7 @@ def test_the_failures_of_a_photo_are_typed_rows(inputs: Path, job: Job, tmp_path
         ErrorCode.MASK_UNREADABLE: Item("a", good, KEY, mask=ones),
         ErrorCode.MASK_SIZE_MISMATCH: Item("a", good, KEY, mask=small),
         ErrorCode.MASK_FULL: Item("a", good, KEY, mask=full),
+        ErrorCode.MASK_TOO_LARGE: Item("a", good, KEY, mask=most),
         ErrorCode.STORAGE_DENIED: Item("a", str(inputs / "link.png"), KEY, mask=mask),
         ErrorCode.CHANGED_DURING_RUN: Item("a", good, KEY, mask=mask, image_version="1-1"),
         ErrorCode.INVALID_ROW: Item("a", good, KEY, mask=mask, overrides='{"feather":"soft"}'),
@@ -136,3 +139,19 @@ def test_outpainting_without_a_margin_asks_for_expand(
 def test_a_photo_without_a_mask_names_the_setting_that_copies_it(inputs: Path, job: Job) -> None:
     message = restore(Item("a", save(inputs / "a.png", data.astronaut()), KEY), job).error_message or ""
     assert "names no mask" in message and "the setting copy_unmasked" in message and "--" not in message
+
+
+def test_a_mask_that_marks_most_of_a_photo_is_refused_until_it_may(inputs: Path, job: Job) -> None:
+    """A black stroke on white, read with the default polarity, would repaint all but the stroke."""
+    image, mask = save(inputs / "a.png", data.astronaut()), save(inputs / "m.png", 255 - scratch((512, 512)))
+    item = Item("a", image, KEY, mask=mask)
+    outcome = restore(item, job)
+    assert outcome.error_code == ErrorCode.MASK_TOO_LARGE and (outcome.mask_coverage or 0) > 0.9
+    message = outcome.error_message or ""
+    assert "more than max_coverage 0.6; check mask_polarity (now white_is_damage)" in message
+    right = replace(job, recipe=Recipe(mask_polarity="black_is_damage"))
+    assert restore(item, right).status == "restored"
+    raised = Item("b", image, KEY, mask=mask, overrides='{"max_coverage":1.0}')
+    assert restore(raised, job).status == "restored"
+    kept = replace(job, recipe=Recipe(mode="outpaint"))
+    assert restore(Item("c", image, KEY, mask=save(inputs / "k.png", scratch((512, 512)))), kept).output

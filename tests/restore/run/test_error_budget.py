@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from restore.run.error_budget import MAX_REPEATED_ROWS, SHARED, Doubt, ErrorBudget, budget_code
 
 FINE = [None]
+INVERTED = ["mask_too_large"]
 SPOILT, MISSING = ["image_unreadable"], ["image_not_found"]
 OWN = [budget_code("storage_denied", own=True)]
 CRASHED, OFFLINE = ["worker_crashed"], ["storage_unavailable"]
@@ -40,6 +41,9 @@ def stops_at(codes: list[str | None], max_failed: float = 0.2) -> tuple[int, str
         (FINE * 100_000 + CRASHED * 300, 100_180, "180 of the last 200 photos failed", None),
         (FINE * 100_000 + (OFFLINE * 19 + FINE) * 15, 100_189, "180 of the last 200", "storage_unavailable"),
         ((SPOILT + FINE * 3) * 30, 50, "13 of 50 photos failed", None),
+        (INVERTED * 60, 20, "the masks of 20 of the first 20 photos", None),
+        ((FINE + INVERTED * 2) * 20, 20, "set mask_polarity", None),
+        (["mask_full"] * 60, 20, "inverted masks", None),
         ((SPOILT + MISSING) * 30, 50, "50 of 50 photos failed", None),
     ],
 )
@@ -59,6 +63,7 @@ def test_a_run_stops(codes: list[str | None], rows: int, words: str, unrecorded:
         FINE * 200 + (SPOILT + MISSING) * 20,
         FINE * 4 + (SPOILT + FINE * 4) * 500,
         SPOILT * 49,
+        FINE + (FINE * 5 + INVERTED) * 100,
         OWN * 49,
     ],
 )
@@ -75,6 +80,7 @@ def test_five_bad_scans_in_a_hundred_stop_no_run() -> None:
 
 def test_a_run_that_may_fail_whole_is_stopped_by_the_first_rule_alone() -> None:
     assert stops_at(FINE * 10 + OFFLINE * 1000, max_failed=1) is None
+    assert stops_at(INVERTED * 1000, max_failed=1) is None
     assert stops_at(OFFLINE * 1000, max_failed=1) is not None
 
 
@@ -164,7 +170,7 @@ def some_rows(count: int) -> st.SearchStrategy[set[int]]:
 @settings(max_examples=100, deadline=None)
 @given(
     bad=st.integers(1, 150).flatmap(lambda count: st.tuples(st.just(count), some_rows(count))),
-    code=st.sampled_from([*sorted(SHARED), *SPOILT, *CRASHED, *OWN]),
+    code=st.sampled_from([*sorted(SHARED), *SPOILT, *CRASHED, *OWN, *INVERTED]),
 )
 @example(bad=(60, set(range(60))), code="storage_unavailable")
 @example(bad=(150, set(range(149))), code="worker_crashed")
