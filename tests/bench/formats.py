@@ -18,6 +18,8 @@ from restore.recipe import Recipe
 from restore.storage import AccessPolicy, OutStore
 from tests.support import photos
 from tests.support.corpus import mask_of
+from tests.support.rasters import Raster, rasters
+from tests.support.rasters import second as second_raster
 from tests.support.second_decoder import second
 from tests.support.tiffs import ALPHA, Mix, mixes, tiff, truth
 
@@ -57,6 +59,28 @@ def verdicts(folder: Path) -> Iterator[Verdict]:
         (folder / f"{number}.tif").write_bytes(source)
         outcome = photos.restore(_item(folder, number), job)
         yield _judged(mix, source, outcome, job)
+
+
+def restored_rasters(folder: Path) -> Iterator[Raster]:
+    """Restore every PNG, JPEG and WebP, and judge it.
+
+    Raises:
+        AssertionError: a file was refused, or restored wrongly.
+    """
+    job = _job(folder)
+    (folder / "mask.png").write_bytes(mask_of(_damage()))
+    for number, raster in enumerate(rasters()):
+        (folder / f"{number}.tif").write_bytes(raster.data)
+        outcome = photos.restore(_item(folder, number), job)
+        assert (outcome.status, outcome.proof) == ("restored", "exact"), (
+            f"{raster.name}: {outcome.error_message}"
+        )
+        assert (outcome.output or "").endswith(raster.extension), outcome.output
+        found = second_raster(photos.output(outcome, job))
+        assert (found.shape, found.dtype) == (raster.shown.shape, raster.shown.dtype), raster.name
+        changed = (found != raster.shown).any(axis=2)
+        assert not changed[_known()].any(), f"{raster.group}, {raster.name}: {changed.sum()} pixels differ"
+        yield raster
 
 
 def _judged(mix: Mix, source: bytes, outcome: Outcome, job: Job) -> Verdict:
@@ -147,9 +171,20 @@ def _depths(kept: Iterable[Verdict]) -> str:
     return f"{len(mixes)}: {', '.join(words)}" if mixes else ""
 
 
+def raster_table(found: Iterable[Raster]) -> str:
+    """Markdown: a row for each kind of PNG, JPEG and WebP."""
+    groups: dict[str, list[str]] = {}
+    for raster in found:
+        groups.setdefault(raster.group, []).append(raster.name)
+    rows = [f"| {group} | {len(names)}, all exact | {'; '.join(names)} |" for group, names in groups.items()]
+    return "\n".join(["| format | files | kinds |", "|---|---|---|", *rows])
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = list(verdicts(Path(folder)))
+    with tempfile.TemporaryDirectory() as folder:
+        print(raster_table(restored_rasters(Path(folder))))
     exact = sum(verdict.refused is None for verdict in found)
     print(f"{len(found)} TIFFs: {exact} restored exactly, {len(found) - exact} refused by name")
     print(table(found))

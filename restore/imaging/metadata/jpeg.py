@@ -165,11 +165,12 @@ def strip(data: bytes) -> bytes:
     The segments of JFIF and Adobe stay, since they state the samples' colours; numbers in them that libjpeg
     would warn of are put right, as it does itself.
     """
-    kept, end, channels, frame = [data[:2]], 2, 3, 0
-    for marker, start, end in _places(data):
+    places = list(_places(data))
+    frames = [(marker, data[start + 9 : start + 10]) for marker, start, _ in places if marker in _FRAMES]
+    frame, channels = frames[0] if frames else (0, b"")
+    kept, end = [data[:2]], 2
+    for marker, start, end in places:
         about = data[start:end]
-        if marker in _FRAMES:
-            frame, channels = marker, data[start + 9] if start + 9 < len(data) else 0
         if marker == 0xE0 and about[4:9] == b"JFIF\0":
             kept.append(_JFIF)
         elif marker == 0xEE and about[4:9] == b"Adobe":
@@ -181,12 +182,12 @@ def strip(data: bytes) -> bytes:
     return b"".join([*kept, memoryview(data)[end:], b"\xff\xd9"])
 
 
-def _sound_adobe(segment: bytes, channels: int) -> bytes:
+def _sound_adobe(segment: bytes, channels: bytes) -> bytes:
     """The segment of Adobe with a colour transform that there is, or the one that stands for others."""
-    transform = segment[15:16]
-    if not transform or transform[0] in ((0, 2) if channels == 4 else (0, 1)):
+    inks = channels == b"\4"
+    if segment[15:16] in ((b"", b"\0", b"\2") if inks else (b"", b"\0", b"\1")):
         return segment
-    return segment[:15] + (b"\2" if channels == 4 else b"\1") + segment[16:]
+    return segment[:15] + (b"\2" if inks else b"\1") + segment[16:]
 
 
 def _jfif_dpi(payload: bytes) -> tuple[float, float] | None:

@@ -1,4 +1,7 @@
-"""The matrix: every mix of TIFF is restored exactly, by a second decoder's judgement, or refused by name."""
+"""The matrix: every kind of file is restored exactly, by a second decoder's judgement, or refused by name.
+
+Each file goes through a whole restoration; a wrong pixel, or damage where there is none, fails there.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.formats import Verdict, table, verdicts
+from tests.bench.formats import Verdict, raster_table, restored_rasters, table, verdicts
 
-PAGE = Path(__file__).resolve().parents[3] / "restore/imaging/README.md"
+PAGE = (Path(__file__).resolve().parents[3] / "restore/imaging/README.md").read_text()
+COMMAND = "print it with `python -m tests.bench formats`"
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[Verdict]:
-    """Each file went through a whole restoration; a wrong pixel, or damage that is none, fails here."""
     return list(verdicts(tmp_path_factory.mktemp("matrix")))
 
 
@@ -23,4 +26,10 @@ def test_there_are_mixes_enough(found: list[Verdict]) -> None:
 
 
 def test_the_page_shows_the_table(found: list[Verdict]) -> None:
-    assert table(found) in PAGE.read_text(), "print it with `python -m tests.bench formats`"
+    assert table(found) in PAGE, COMMAND
+
+
+def test_every_png_jpeg_and_webp_is_restored_exactly(tmp_path: Path) -> None:
+    restored = list(restored_rasters(tmp_path))
+    assert len(restored) >= 70
+    assert raster_table(restored) in PAGE, COMMAND
