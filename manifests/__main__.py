@@ -32,6 +32,7 @@ from manifests.commands.manifest import (
     show,
     validate,
 )
+from manifests.commands.preview import PreviewSettings, show_masks
 from restore.cli import add_command, application, call, exit_code, leave
 
 Command = tuple[type[Any], Callable[[Any], int]]
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Command] = {
     "diff": (DiffSettings, diff),
     "validate": (ValidateSettings, validate),
     "show": (ShowSettings, show),
+    "preview": (PreviewSettings, show_masks),
     "compact": (CompactSettings, compact),
     "gc": (GcSettings, gc),
     "verify": (VerifySettings, verify),

@@ -6,8 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 
-import numpy as np
-
 from restore import identity
 from restore.engines import Sampler, Task
 from restore.engines.prefill import prefill
@@ -20,13 +18,13 @@ from restore.imaging.thumbnails import thumbnail
 from restore.item import Item
 from restore.methods import Method, any_trained, sizes_of
 from restore.outcome import TOUCHED, Outcome, Seconds, Thumbs
+from restore.photo.damage import damage_of, dilated, fetch_mask
 from restore.photo.inputs import Read, fetch_input, memory_for_mask, memory_for_photo
 from restore.photo.routing import EngineWindow, cut_engine_windows
 from restore.photo.state import Job, Prepared, Source, failed, first_draft
 from restore.recipe import Recipe, with_overrides
 from restore.repair import mask as masks
 from restore.repair import outpaint
-from restore.repair.mask_reading import damage_from
 from restore.repair.paste import WindowPlacement, packed
 from restore.storage import Fetched, fetch
 
@@ -51,7 +49,7 @@ def prepare(item: Item, job: Job, read: Read = fetch) -> Prepared | Outcome:
         draft = replace(
             draft, image_version=image.version, image_sha256=source.sha256, read_bytes=len(image.data)
         )
-        mask = _fetch_mask(item, job, read)
+        mask = fetch_mask(item, job, read)
         if mask is not None:
             mask_sha256 = identity.sha256_bytes(mask.data)
             draft = replace(
@@ -67,7 +65,7 @@ def prepare(item: Item, job: Job, read: Read = fetch) -> Prepared | Outcome:
             began = time.perf_counter()  # waiting for memory is no work
             picture = codec.decode(image.data, max_megapixels=job.max_megapixels)
             draft = _with_picture(draft, outpaint.extended(picture, recipe.margins, job.max_megapixels))
-            damage = _damage(mask, picture, recipe, job)
+            damage = damage_of(mask, picture, recipe, job)
             draft = replace(draft, mask_coverage=masks.coverage(outpaint.on_canvas(damage, recipe.margins)))
             if not damage.any() and not any(recipe.margins):
                 return _copy(image.data, picture, _timed(draft, began, fetched), job)
@@ -105,8 +103,7 @@ def _cut(
     job: Job,
 ) -> Prepared:
     """The photo with its windows cut. `damage` is not dilated yet."""
-    grown = outpaint.on_canvas(_dilated(damage, recipe), recipe.margins)
-    _check_coverage(damage, recipe)
+    grown = outpaint.on_canvas(dilated(damage, recipe), recipe.margins)
     damage = outpaint.on_canvas(damage, recipe.margins)
     whole = outpaint.extended(picture, recipe.margins, job.max_megapixels)
     cuts = tuple(cut_engine_windows(whole, damage, grown, recipe, job.auto))
@@ -150,15 +147,6 @@ def filled(photo: Prepared) -> Prepared:
     return replace(photo, tasks=tasks, draft=replace(photo.draft, seconds=seconds), ready_at=time.time())
 
 
-def _fetch_mask(item: Item, job: Job, read: Read) -> Fetched | None:
-    if item.mask is None:
-        return None
-    try:
-        return fetch_input(item.mask, item.mask_version, ErrorCode.MASK_NOT_FOUND, job, read)
-    except ItemError as error:
-        raise _of_mask(error) if error.code is ErrorCode.IMAGE_TOO_LARGE else error from None
-
-
 def _carried(data: bytes) -> bytes | None:
     return data if len(data) <= MAX_CARRIED_BYTES else None
 
@@ -172,74 +160,6 @@ def _with_picture(draft: Outcome, picture: Picture) -> Outcome:
         color_mode=picture.mode,
         thumbs=Thumbs(before=thumbnail(picture)),
     )
-
-
-def _damage(mask: Fetched | None, picture: Picture, recipe: Recipe, job: Job) -> Mask:
-    """The pixels to repaint, before dilation: what the mask marks, or with mode=outpaint all the rest."""
-    shape = (picture.height, picture.width)
-    if mask is None:
-        if not (job.copy_unmasked or any(recipe.margins)):
-            raise _nothing_to_paint(recipe)
-        return np.zeros(shape, bool)
-    damage = damage_from(
-        _read_mask(mask.data, job.max_megapixels),
-        shape,
-        picture.orientation,
-        polarity=recipe.mask_polarity,
-        threshold=recipe.mask_threshold,
-    )
-    return ~damage if recipe.mode == "outpaint" else damage
-
-
-def _nothing_to_paint(recipe: Recipe) -> ItemError:
-    """Why a photo without a mask cannot be painted, and what to set."""
-    if recipe.mode == "outpaint":
-        lack = (
-            f"mode=outpaint has nothing to paint, since expand={recipe.expand} adds no margin: "
-            "set expand to LEFT,TOP,RIGHT,BOTTOM in px, or name a mask that marks what to keep"
-        )
-    else:
-        lack = "the row names no mask; add one, or copy such photos with the setting copy_unmasked"
-    return ItemError(ErrorCode.MASK_NOT_FOUND, lack)
-
-
-def _read_mask(data: bytes, max_megapixels: float) -> Picture:
-    try:
-        return codec.decode(data, max_megapixels=max_megapixels)
-    except ItemError as error:
-        raise _of_mask(error) from None
-
-
-def _of_mask(error: ItemError) -> ItemError:
-    return ItemError(ErrorCode.MASK_UNREADABLE, f"the mask: {error.message}")
-
-
-def _dilated(damage: Mask, recipe: Recipe) -> Mask:
-    dilated = masks.dilate(damage, recipe.dilate_kernel, recipe.dilate_iterations)
-    if dilated.all():
-        raise ItemError(ErrorCode.MASK_FULL, f"no known pixel is left after dilation; {_way_out(recipe)}")
-    return dilated
-
-
-def _check_coverage(damage: Mask, recipe: Recipe) -> None:
-    """Most masks that mark most of a photo are inverted; painted, the photo would be one flat colour."""
-    marked = masks.coverage(damage)
-    if recipe.mode == "inpaint" and marked > recipe.max_coverage:
-        raise ItemError(
-            ErrorCode.MASK_TOO_LARGE,
-            f"the mask marks {marked:.0%} of the photo as damage, more than max_coverage "
-            f"{recipe.max_coverage:g}; {_way_out(recipe)}, or raise max_coverage",
-        )
-
-
-def _way_out(recipe: Recipe) -> str:
-    """What to change where nothing is left of a photo."""
-    if recipe.mode == "outpaint" and not any(recipe.margins):
-        return (
-            f"mode=outpaint keeps only what the mask marks, and expand={recipe.expand} adds no margin: "
-            "set expand to LEFT,TOP,RIGHT,BOTTOM in px and name no mask, or mark what to keep"
-        )
-    return f"check mask_polarity (now {recipe.mask_polarity}), mask_threshold and the dilation"
 
 
 def _tasks(cuts: Sequence[EngineWindow], item: Item, recipe: Recipe) -> Iterator[Task]:
