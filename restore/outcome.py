@@ -128,6 +128,7 @@ class Outcome:
     attempts: Int32 = 1
     seconds: Seconds = field(default_factory=Seconds)
     figures: Figures = field(default_factory=Figures)
+    suspicion: float | None = None
     started_at: datetime
     committed_at: datetime = field(init=False, default=datetime.min.replace(tzinfo=UTC), metadata=_AT_COMMIT)
     software_version: str

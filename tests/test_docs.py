@@ -195,7 +195,7 @@ def row(number: int, item: str, status: str, code: str | None) -> dict[str, obje
         "item_id": item,
         "output": f"images/{number}.png" if status == "restored" else None,
     }
-    return {**texts, **times, **outcome, **mine, "figures": {"seam": float(number)}}
+    return {**texts, **times, **outcome, **mine, "suspicion": float(number)}
 
 
 def test_the_queries_answer_what_they_say(tmp_path: Path) -> None:

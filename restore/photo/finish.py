@@ -78,6 +78,7 @@ def _composed(photo: PaintedPhoto, data: bytes, job: Job) -> FinishedPhoto:
         changed_outside_mask=changed,
         dropped=tuple(dict.fromkeys((*picture.dropped, *encoded.dropped))),
         figures=measured,
+        suspicion=quality.suspicion(measured, photo.draft.mask_coverage or 0.0),
         thumbs=thumbs,
         seconds=replace(photo.draft.seconds, finish=time.perf_counter() - began),
     )

@@ -31,6 +31,7 @@ COLUMNS = (
     "started_at",
     "seconds",
     "figures",
+    "suspicion",
 )
 """Columns of a row that the charts need."""
 

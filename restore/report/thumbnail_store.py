@@ -19,7 +19,7 @@ from restore.outcome import THUMBS
 log = logging.getLogger(__name__)
 
 PICTURED = 2000
-"""Photos whose thumbnails are kept: those with the worst seams."""
+"""Photos whose thumbnails are kept: the most suspicious ones."""
 FAILED_PICTURED = 500
 """Failed photos whose thumbnail of the source is kept: the first ones."""
 
@@ -66,9 +66,9 @@ class ThumbnailStore:
                 self._open = False
                 log.warning("the report will lack thumbnails: %s", error)
 
-    def _offer(self, item_id: str, seam: float | None, failed: bool, pictures: dict[str, bytes]) -> None:
+    def _offer(self, item_id: str, suspicion: float | None, failed: bool, pictures: dict[str, bytes]) -> None:
         ranking, number = (self._failed if failed else self._worst), next(self._numbers)
-        dropped = ranking.put(_rank(seam, failed, number), item_id)
+        dropped = ranking.put(_rank(suspicion, failed, number), item_id)
         if dropped == item_id:
             return
         for name, data in pictures.items():
@@ -105,19 +105,19 @@ class _TopN:
         return heapq.heappushpop(self._heap, (rank, item_id))[1]
 
 
-def _rank(seam: float | None, failed: bool, number: int) -> float:
-    """Rank of a photo: failed photos by arrival; others by their seam, those without a seam last."""
+def _rank(suspicion: float | None, failed: bool, number: int) -> float:
+    """Rank of a photo: failed photos by arrival; others by their suspicion, those without one last."""
     if failed:
         return float(-number)
-    return -1.0 if seam is None else seam
+    return -1.0 if suspicion is None else suspicion
 
 
 def _pictured(table: pa.Table) -> Iterator[tuple[str, float | None, bool, dict[str, bytes]]]:
-    """Id, seam, whether it failed, and the thumbnails of each row that has any."""
+    """Id, suspicion, whether it failed, and the thumbnails of each row that has any."""
     ids, status = table["item_id"].to_pylist(), table["status"].to_pylist()
-    seams = table["figures"].combine_chunks().field("seam").to_pylist()
+    suspicions = table["suspicion"].to_pylist()
     columns = [table[name].to_pylist() for name in THUMBS]
-    for item_id, seam, outcome, *pictures in zip(ids, seams, status, *columns, strict=True):
+    for item_id, suspicion, outcome, *pictures in zip(ids, suspicions, status, *columns, strict=True):
         present = {name: data for name, data in zip(THUMBS.values(), pictures, strict=True) if data}
         if present:
-            yield item_id, seam, outcome == "failed", present
+            yield item_id, suspicion, outcome == "failed", present

@@ -34,7 +34,7 @@ from restore.storage.base import HTTP
 from restore.storage.uris import Location, redact
 
 LISTED = 10_000
-"""Restored and copied photos that a page lists: those with the worst seams. It lists all failed ones."""
+"""Restored and copied photos that a page lists: the most suspicious ones. It lists all failed ones."""
 ROWS_PER_FILE = 100
 UPLOADERS = 16
 
@@ -174,7 +174,7 @@ def _survey(rows: ds.Dataset, failed_items: pa.Array | None = None) -> _Survey:
         done = batch.filter(pc.invert(is_failed))
         shown = _without(done, failed_items)
         survey.superseded += done.num_rows - shown.num_rows
-        worst = heapq.nlargest(LISTED, chain(worst, _seams(shown)))
+        worst = heapq.nlargest(LISTED, chain(worst, _suspicions(shown)))
         failed = batch.filter(is_failed).column("row_id").to_pylist()
         survey.failed += failed[: FAILED_PICTURED - len(survey.failed)]
     survey.charts = charts.gathered()
@@ -189,11 +189,11 @@ def _without(batch: pa.RecordBatch, items: pa.Array | None) -> pa.RecordBatch:
     return batch.filter(pc.invert(pc.is_in(batch.column("item_id"), items)))
 
 
-def _seams(done: pa.RecordBatch) -> Iterator[tuple[float, str, bool]]:
-    """Seam, row id and whether the row is reused; photos without a seam rank last."""
-    seams = pc.struct_field(done.column("figures"), "seam").fill_null(-1.0)
+def _suspicions(done: pa.RecordBatch) -> Iterator[tuple[float, str, bool]]:
+    """Suspicion, row id and whether the row is reused; photos without a suspicion rank last."""
+    suspicions = done.column("suspicion").fill_null(-1.0)
     reused = pc.is_valid(done.column("reused_from"))
-    return zip(seams.to_pylist(), done.column("row_id").to_pylist(), reused.to_pylist(), strict=True)
+    return zip(suspicions.to_pylist(), done.column("row_id").to_pylist(), reused.to_pylist(), strict=True)
 
 
 def _photos(rows: ds.Dataset, survey: _Survey, thumbnails: Thumbnails) -> Iterator[File]:
@@ -222,6 +222,7 @@ def _entry(row: Row, pictures: Sequence[str]) -> dict[str, Any]:
     """What the page needs of a photo to list, sort, search and filter it."""
     figures, seconds = row["figures"] or {}, row["seconds"] or {}
     entry = {name: row[name] for name in ("item_id", "status", "error_code", "error_message", "engine")}
+    entry.update({name: _plain(row[name]) for name in ("suspicion", "mask_coverage")})
     entry.update({name: _plain(figures.get(name)) for name in _RANKED})
     worked = sum(value or 0.0 for name, value in seconds.items() if name != "wait")
     reused = row["reused_from"] is not None and row["status"] != "failed"

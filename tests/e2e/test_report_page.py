@@ -42,7 +42,15 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [pictured(outcome(n), n) for n in range(1, 30)]
     rows += [pictured(outcome(40, item_id=STRANGE, recipe=recipe, overrides=recipe), 40)]
     rows += [
-        outcome(41, status="copied", figures=Figures(), windows=(), engine=None, extra={"x_title": HACK})
+        outcome(
+            41,
+            status="copied",
+            figures=Figures(),
+            suspicion=None,
+            windows=(),
+            engine=None,
+            extra={"x_title": HACK},
+        )
     ]
     rows += [
         failure(50),
@@ -151,7 +159,10 @@ def test_reused_photos_are_named_and_show_their_former_thumbnails(page: Page, tm
     ]
     page.get_by_label("Status").select_option("reused")
     assert cards(page) == [outcome(2).item_id, outcome(1).item_id]
-    assert page.locator(".card .note").all_inner_texts() == ["reused · seam 0.52", "reused · seam 0.51"]
+    assert page.locator(".card .note").all_inner_texts() == [
+        "reused · suspicion 0.02",
+        "reused · suspicion 0.01",
+    ]
     expect(page.locator(".card img")).to_have_count(2)
     loaded = "image => image.decode().then(() => image.naturalWidth)"
     assert all(image.evaluate(loaded) > 0 for image in page.locator(".card img").all())

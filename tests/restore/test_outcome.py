@@ -65,6 +65,7 @@ dtype: string
 attempts: int32 not null
 seconds: SECONDS
 figures: struct<seam: double, colour_step: double, grain: double, psnr: double, ssim: double>
+suspicion: double
 started_at: timestamp[us, tz=UTC] not null
 committed_at: timestamp[us, tz=UTC] not null
 software_version: string not null

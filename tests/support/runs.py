@@ -26,7 +26,7 @@ STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def outcome(number: int, **more: Any) -> Outcome:
-    """A restored photo; the higher its number the worse its seam."""
+    """A restored photo; the higher its number the worse its seam and suspicion."""
     draft: dict[str, Any] = {
         "item_id": f"box-{number % 3}/photo {number:05d}",
         "run_id": RUN,
@@ -49,6 +49,7 @@ def outcome(number: int, **more: Any) -> Outcome:
         ),
         "seconds": Seconds(0.01, 0.05, 1.0, 0.02, 0.2, 0.01),
         "figures": Figures(0.5 + number / 100, 1.0, 0.5),
+        "suspicion": number / 100,
         "extra": {"x_title": f"Photo {number}"},
     }
     return Outcome(**{**draft, **more})
@@ -56,9 +57,24 @@ def outcome(number: int, **more: Any) -> Outcome:
 
 def failure(number: int, code: str = "image_unreadable", message: str = "cut short", **more: Any) -> Outcome:
     """A failed photo."""
-    draft = {"status": "failed", "error_code": code, "error_message": message, "output": None, "windows": ()}
+    draft = {
+        "status": "failed",
+        "error_code": code,
+        "error_message": message,
+        "output": None,
+        "windows": (),
+        "suspicion": None,
+    }
     return outcome(
-        number, **{**draft, "engine": None, "figures": Figures(), "seconds": Seconds(0.01), **more}
+        number,
+        **{
+            **draft,
+            "engine": None,
+            "figures": Figures(),
+            "suspicion": None,
+            "seconds": Seconds(0.01),
+            **more,
+        },
     )
 
 

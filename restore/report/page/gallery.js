@@ -17,8 +17,9 @@ silverprint.gallery = (() => {
   const rising = (name) => (a, b) => (columns[name][a] ?? Infinity) - (columns[name][b] ?? Infinity) || a - b;
   const failedFirst = (a, b) => (columns.status[b] === "failed") - (columns.status[a] === "failed");
   const ORDERS = {
-    "worst first": (a, b) => failedFirst(a, b) || falling("seam")(a, b),
+    "worst first": (a, b) => failedFirst(a, b) || falling("suspicion")(a, b),
     ...Object.fromEntries(Object.entries(figures).filter(([, figure]) => figure.order).map(([name, figure]) => [figure.order, (figure.worst_is_low ? rising : falling)(name)])),
+    "largest coverage": falling("mask_coverage"),
     "slowest": falling("seconds"),
     "item id": (a, b) => (columns.item_id[a] < columns.item_id[b] ? -1 : 1),
     "as they came": (a, b) => a - b,
@@ -52,7 +53,7 @@ silverprint.gallery = (() => {
     by("count").textContent = shown.length === total ? `${count(total)} photos` : `${count(shown.length)} of ${count(total)} photos`;
     const all = archive ? archive.items : Object.values(counts.status).reduce((sum, value) => sum + value, 0);
     const unlisted = all - total;
-    if (unlisted) by("count").append(`; ${count(unlisted)} more with lower seams are counted above and not listed here`);
+    if (unlisted) by("count").append(`; ${count(unlisted)} more of lower suspicion are counted above and not listed here`);
     if (!shown.length) by("gallery").append(el("p", { class: "empty" }, total ? "No photo matches." : "There is no photo to show."));
   }
 
@@ -69,13 +70,14 @@ silverprint.gallery = (() => {
     const [pictures, failed] = [columns.pictures[i], columns.status[i] === "failed"];
     const name = ["after", "before"].find((name) => pictures.includes(name));
     const image = name ? el("img", { src: picture(i, name), alt: "", loading: "lazy", decoding: "async" }) : el("span", { class: "none" }, failed ? "no picture" : "no thumbnail");
-    const seam = columns.seam[i] === null ? "" : `seam ${number(columns.seam[i])}`;
-    const note = failed ? columns.error_code[i] : result(i) === "reused" ? ["reused", seam].filter(Boolean).join(" · ") : seam || result(i);
+    const suspicion = columns.suspicion[i] === null ? "" : `suspicion ${number(columns.suspicion[i])}`;
+    const note = failed ? columns.error_code[i] : result(i) === "reused" ? ["reused", suspicion].filter(Boolean).join(" · ") : suspicion || result(i);
     const slow = by("order").value === "slowest" ? ` · ${duration(columns.seconds[i])}` : "";
+    const covered = by("order").value === "largest coverage" && columns.mask_coverage[i] !== null ? ` · ${number(100 * columns.mask_coverage[i], 1)}% damaged` : "";
     return el("a", { class: failed ? "card failed" : "card", href: address(i) },
       el("span", { class: "picture" }, image),
       el("span", { class: "id" }, columns.item_id[i]),
-      el("span", { class: "note" }, note + slow));
+      el("span", { class: "note" }, note + slow + covered));
   }
 
   /** Arrow keys walk from card to card; space opens one, as enter does. */

@@ -14,9 +14,10 @@ from skimage import data
 from skimage.metrics import structural_similarity
 
 from restore.imaging.picture import Picture
+from restore.outcome import Figures
 from restore.repair.composite import feather
 from restore.repair.mask import BLOCK_PX
-from restore.repair.quality import MAX_PSNR, colour_step, grain, psnr, seam, ssim
+from restore.repair.quality import MAX_PSNR, colour_step, grain, psnr, seam, ssim, suspicion
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "coins", "rocket", "moon")
@@ -269,3 +270,29 @@ def _timed(call) -> float:
     began = time.process_time()
     call()
     return time.process_time() - began
+
+
+SEAMLESS = Figures(seam=1.0, colour_step=1.0, grain=1.0)
+
+
+def test_a_smear_a_patch_and_noise_are_suspicious_and_a_good_repair_is_not():
+    good = suspicion(Figures(0.97, 1.05, 0.9), 0.02)
+    smear = suspicion(Figures(0.63, 1.1, 0.16), 0.02)
+    noise = suspicion(Figures(0.71, 2.99, 6.0), 0.02)
+    patch = suspicion(Figures(2.5, 2.0, 1.0), 0.02)
+    assert good < 0.15 and min(smear, noise, patch) > 0.6
+    assert suspicion(SEAMLESS, 0.0) == 0 and suspicion(SEAMLESS, 0.9) > 0.75
+    assert suspicion(Figures(0.1, 9.0, 0.01), 1.0) == 1
+    assert suspicion(Figures(), 0.0) == 0 == suspicion(Figures(math.inf, math.nan, 0.0), 0.0)
+
+
+@given(st.floats(0.01, 100), st.floats(0.01, 100), st.floats(0.01, 100), st.floats(0, 1), st.floats(1, 10))
+def test_suspicion_grows_with_each_of_its_parts(edge, step, texture, covered, more):
+    """Away from 1 in either direction, but for a colour step, which can only be too large."""
+    before = suspicion(Figures(edge, step, texture), covered)
+    assert 0 <= before <= 1
+    away = [value * more if value >= 1 else value / more for value in (edge, texture)]
+    assert suspicion(Figures(away[0], step, texture), covered) >= before
+    assert suspicion(Figures(edge, step * more, texture), covered) >= before
+    assert suspicion(Figures(edge, step, away[1]), covered) >= before
+    assert suspicion(Figures(edge, step, texture), min(1.0, covered * more)) >= before

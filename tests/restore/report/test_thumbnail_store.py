@@ -27,7 +27,7 @@ def fed(album: ThumbnailStore, outcomes: list[Outcome]) -> int:
     return sum(table.num_rows for table in album.watch(stream([with_bytes(one) for one in outcomes], 7)))
 
 
-def test_the_worst_seams_are_kept_whatever_their_order() -> None:
+def test_the_most_suspicious_are_kept_whatever_their_order() -> None:
     outcomes = [outcome(number) for number in range(200)]
     random.Random(0).shuffle(outcomes)
     with ThumbnailStore(pictured=20) as album:
@@ -63,8 +63,8 @@ def test_failed_photos_take_no_room_of_the_others_and_the_first_stay() -> None:
         assert [bool(album.pictures(outcome(n).item_id)) for n in (10, 11, 12)] == [False, True, True]
 
 
-def test_photos_without_a_seam_fill_the_room_that_is_left() -> None:
-    copied = outcome(50, status="copied", figures=Figures())
+def test_photos_without_a_suspicion_fill_the_room_that_is_left() -> None:
+    copied = outcome(50, status="copied", figures=Figures(), suspicion=None)
     with ThumbnailStore(pictured=2) as album:
         fed(album, [copied, outcome(1)])
         assert album.pictures(copied.item_id)

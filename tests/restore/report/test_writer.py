@@ -56,7 +56,7 @@ def test_every_failure_and_the_worst_others_are_listed(
     store: OutStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "LISTED", 30)
-    unmeasured = [outcome(900 + n, status="copied", figures=Figures()) for n in range(3)]
+    unmeasured = [outcome(900 + n, status="copied", figures=Figures(), suspicion=None) for n in range(3)]
     rows = [outcome(n) for n in range(200)] + [failure(500 + n) for n in range(150)] + unmeasured
     reported(store, rows)
     columns = given(store, "index")["columns"]
