@@ -182,6 +182,15 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _guidance_reads_the_negative_prompt(self) -> Recipe:
+        if self.negative_prompt and self.guidance_scale <= 1:
+            raise ValueError(
+                f"guidance_scale={self.guidance_scale:g} turns guidance off, so negative_prompt would do "
+                "nothing; raise guidance_scale above 1, or leave negative_prompt empty"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _only_outpainting_expands(self) -> Recipe:
         if any(self.margins) and self.mode != "outpaint":
             raise ValueError(f"expand={self.expand} needs mode=outpaint")

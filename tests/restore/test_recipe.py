@@ -156,6 +156,15 @@ def test_an_accepted_recipe_leaves_the_base_a_step(steps: int, strength: float, 
         assert 1 <= base_steps(recipe) <= steps
 
 
+@pytest.mark.parametrize("scale", [0.0, 1.0])
+def test_a_negative_prompt_that_would_do_nothing_is_refused(scale: float) -> None:
+    with pytest.raises(ValueError, match="negative_prompt would do nothing; raise guidance_scale above 1"):
+        Recipe(negative_prompt="blur", guidance_scale=scale)
+    assert Recipe(negative_prompt="blur", guidance_scale=1.1).negative_prompt == "blur"
+    with pytest.raises(ItemError, match="negative_prompt would do nothing"):
+        with_overrides(Recipe(guidance_scale=scale), {"negative_prompt": "blur"})
+
+
 def test_a_recipe_survives_json() -> None:
     recipe = Recipe(prompt="größer\n", seed=2**63 - 1)
     assert Recipe.model_validate(json.loads(json.dumps(recipe.model_dump()))) == recipe

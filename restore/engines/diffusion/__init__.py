@@ -1,1 +1,1 @@
-"""Layout prototype."""
+"""The diffusion engines: the only package that imports torch."""
