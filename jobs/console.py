@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from jobs.exit_codes import ALL_WELL, VERDICTS
 from jobs.forecast import capacity
-from jobs.run_spec import RunSpec
+from jobs.run_spec import Listing, RunSpec
+from manifests.listing.found import LEFT_OUT, MEANING, Found, printable
 from manifests.planning.missing import missing_inputs
 from manifests.planning.plan import Plan
 from manifests.reading.invalid import invalid_overrides
@@ -19,6 +21,29 @@ from restore.run.ledger import Tally
 
 FAILURES_SHOWN = 10
 """Rows known to fail that a dry run names; the rest are counted."""
+
+NAMES_SHOWN = 10
+"""Names printed of each kind of finding; the rest are counted."""
+
+
+def print_listing(listing: Listing, spec: RunSpec) -> None:
+    """Print how many photos were listed, and each kind of finding with its first names."""
+    listed = listing.listed
+    lines = [f"{listing.images}: {listed.photos} photos, {listed.rows} of them in the manifest"]
+    print("\n".join([*lines, *_findings(listed.findings())]), file=spec.console, flush=True)
+
+
+def _findings(found: Iterable[tuple[str, Found]]) -> Iterator[str]:
+    """A line for each kind."""
+    for name, findings in found:
+        what, _ = MEANING[name]
+        yield f"  {what} ({findings.count}): {names_shown(findings.first, findings.count)}"
+
+
+def names_shown(first: Sequence[str], count: int) -> str:
+    """The first names of `count`, as a terminal may show them."""
+    more = ", ..." if count > NAMES_SHOWN else ""
+    return ", ".join(map(printable, first[:NAMES_SHOWN])) + more
 
 
 def print_plan(planned: Plan, spec: RunSpec, events: Events) -> None:
@@ -75,7 +100,8 @@ def print_estimate(planned: Plan, spec: RunSpec) -> None:
 def print_summary(
     run_id: str, verdict: str, tally: Tally, message: str, spec: RunSpec, failed_before: int
 ) -> None:
-    """The verdict of a run, and its photos by result; a reused one was not painted.
+    """The verdict of a run, its photos by result, and what its listing left out; a reused photo was not
+    painted.
 
     Args:
         failed_before: rows that failed in earlier runs and are not tried again.
@@ -83,7 +109,12 @@ def print_summary(
     console = spec.console
     counts = ", ".join(f"{count} {result}" for result, count in sorted(tally.results.items()))
     none = "nothing to do" if verdict == VERDICTS[ALL_WELL] else "no photo recorded"
-    print(f"run {run_id}: {verdict}: {counts or none}", file=console)
+    left_out = spec.listing.listed.left_out if spec.listing else 0
+    but = f", {left_out} file{'s' if left_out > 1 else ''} left out" if left_out else ""
+    print(f"run {run_id}: {verdict}{but}: {counts or none}", file=console)
+    if spec.listing:
+        for line in _findings(spec.listing.listed.findings(LEFT_OUT)):
+            print(line, file=console)
     for error, count in tally.codes.most_common():
         print(f"  {count} failed with {error}", file=console)
     if failed_before:

@@ -20,13 +20,13 @@ from typing import Any
 import pyarrow as pa
 from pyarrow.dataset import dataset
 
-from jobs.console import print_estimate, print_failures, print_plan
+from jobs.console import NAMES_SHOWN, names_shown, print_estimate, print_failures, print_plan
 from jobs.exit_codes import ALL_WELL, OTHER
 from jobs.notify import notify
 from jobs.ray_address import require_ray
-from jobs.restore_folder import NAMES_SHOWN, Listing, run_spec_from_listing
+from jobs.restore_folder import run_spec_from_listing
 from jobs.run import Run, Terms, stop_signals
-from jobs.run_spec import RunSpec
+from jobs.run_spec import Listing, RunSpec
 from jobs.settings import RECIPE_HELP, NightlySettings, deadline, local_zone
 from manifests.catalog import compact
 from manifests.catalog.gc import remove_pictures
@@ -70,19 +70,19 @@ def night(settings: NightlySettings) -> dict[str, Any]:
     terms = Terms(deadline=deadline(settings, datetime.now(local_zone())), bears_failures=True)
     with tempfile.TemporaryDirectory(prefix="silverprint-night-") as folder:
         if settings.dry_run:
-            spec, listing = run_spec_from_listing(settings, Path(folder), settings.max_photos)
+            spec = run_spec_from_listing(settings, Path(folder), settings.max_photos)
             planned = spec.plan()
             print_plan(planned, spec, spec.events(None))
             print_failures(planned, spec)
             print_estimate(planned, spec)
-            missing = _missing(spec, listing, settings)
-            return {"exit_code": ALL_WELL, **listing.summary(), **missing.report(spec)}
+            missing = _missing(spec, settings)
+            return {"exit_code": ALL_WELL, **_listing(spec).summary(), **missing.report(spec)}
         require_ray()
         store = OutStore.open(settings.output)
         store.check()
         with stop_signals() as stop, acquire(store) as lease:
-            spec, listing = run_spec_from_listing(settings, Path(folder), settings.max_photos)
-            missing = _missing(spec, listing, settings)
+            spec = run_spec_from_listing(settings, Path(folder), settings.max_photos)
+            missing = _missing(spec, settings)
             remember(store, missing.found)
             record = Run(spec, lease, stop, terms, missing.pruned).execute()
             if not stop.is_set():
@@ -90,7 +90,7 @@ def night(settings: NightlySettings) -> dict[str, Any]:
                     old = pruned_pictures(missing.pruned, committed_rows(store))
                     remove_pictures(store, old, lease.check)
                 compact.compact(store, lease.check)
-            return {**record, **listing.summary(), **missing.report(spec)}
+            return {**record, **missing.report(spec)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +109,19 @@ class Missing:
         """Print the missing photos, since they may be missing by mistake. Return them for the summary."""
         count, first = self.found.num_rows, self.found["item_id"].slice(0, NAMES_SHOWN).to_pylist()
         if count:
-            more = ", ..." if count > NAMES_SHOWN else ""
             pruned = self.pruned.num_rows
             fate = f"{pruned} of them are pruned" if pruned else "their pictures stay"
-            print(f"removed since: {count} photos ({', '.join(first)}{more}); {fate}", file=spec.console)
+            print(f"removed since: {count} photos ({names_shown(first, count)}); {fate}", file=spec.console)
         return {"removed": {"count": count, "first": first, "pruned": self.pruned.num_rows}}
 
 
-def _missing(spec: RunSpec, listing: Listing, settings: NightlySettings) -> Missing:
-    now = datetime.now(UTC)
+def _listing(spec: RunSpec) -> Listing:
+    assert spec.listing is not None, "a night's manifest is made of a listing"
+    return spec.listing
+
+
+def _missing(spec: RunSpec, settings: NightlySettings) -> Missing:
+    now, listing = datetime.now(UTC), _listing(spec)
     items = removed(spec.wanted, committed_rows(spec.store), dataset(listing.present))
     found = since(spec.store, items, now)
     prunable = to_prune(found, now, timedelta(hours=settings.grace))

@@ -21,7 +21,7 @@ import ray
 from jobs.console import print_plan, print_summary
 from jobs.exit_codes import ALL_WELL, OTHER, OUT_OF_TIME, SOME_FAILED, VERDICTS
 from jobs.ray_address import ray_address
-from jobs.run_spec import RunSpec
+from jobs.run_spec import NO_LISTING, RunSpec
 from manifests.catalog.rows import Rows, committed_rows
 from manifests.planning.plan import FAILED_BEFORE, Plan
 from manifests.planning.removed import removed_outcomes
@@ -120,7 +120,8 @@ class Run:
         verdict, message, report = record["verdict"], record["message"], record["report"]
         if message:
             self._events.stop(message)
-        self._events.end(verdict, record["exit_code"], tally.status, tally.codes, report)
+        left_out = record["left_out"]
+        self._events.end(verdict, record["exit_code"], tally.status, tally.codes, report, left_out)
         print_summary(self.run_id, verdict, tally, message, spec, planned.counts.get(FAILED_BEFORE, 0))
         if report:
             print(f"report: {spec.store.root}/{report}", file=spec.console)
@@ -240,6 +241,7 @@ class Run:
             "exit_code": code,
             "message": message,
             "manifest": spec.settings.manifest,
+            **(spec.listing.summary() if spec.listing else NO_LISTING),
             "profile": spec.profile.name,
             "planned": planned.todo.num_rows,
             "reasons": dict(planned.counts),

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import TextIO
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TextIO
 
 from cluster.profiles import PROFILES, Profile
 from jobs.settings import RestoreSettings
 from manifests.catalog.rows import committed_rows
+from manifests.listing.found import MEANING, Listed
 from manifests.planning.overlap import image_beside, image_inside
 from manifests.planning.plan import Plan, named_engines, plan
 from manifests.query.spool import SpooledTable
@@ -29,6 +33,31 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """The listing that a run's manifest was made of.
+
+    Attributes:
+        images: the folder that was listed.
+        present: a Parquet file of the names that the folder holds, of `listing.build.PRESENT`.
+    """
+
+    images: str
+    listed: Listed
+    present: Path
+
+    def summary(self) -> dict[str, Any]:
+        """For the run record."""
+        found = {name: value for name, value in asdict(self.listed).items() if name != "manifest"}
+        for name, _ in self.listed.findings():
+            found[name]["meaning"] = "; ".join(MEANING[name])
+        return {"images": self.images, "listed": found, "left_out": self.listed.left_out}
+
+
+NO_LISTING: Mapping[str, Any] = MappingProxyType({"images": None, "listed": None, "left_out": 0})
+"""`Listing.summary` of a run over a manifest that a person gave."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """All that a run needs, checked before it writes to the store."""
 
@@ -39,6 +68,7 @@ class RunSpec:
     wanted: SpooledTable
     access: AccessPolicy
     store: OutStore
+    listing: Listing | None = None
 
     def plan(self) -> Plan:
         """The diff of what is wanted against what is committed."""

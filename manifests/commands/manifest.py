@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -13,9 +14,10 @@ import pyarrow.compute as pc
 
 from cluster.profiles import PROFILES
 from manifests.catalog.rows import Rows, committed_rows
-from manifests.listing.build import Found, Sources
+from manifests.listing.build import Sources
 from manifests.listing.build import build as build_manifest
 from manifests.listing.check_files import unreadable_files
+from manifests.listing.found import MEANING, printable
 from manifests.planning.compare import Changes, against_store, between, write_todo
 from manifests.planning.missing import missing_inputs
 from manifests.planning.plan import named_engines, plan
@@ -140,32 +142,22 @@ def build(settings: BuildSettings) -> int:
         probe=settings.probe,
     )
     if settings.json:
-        print(json.dumps(asdict(listed), ensure_ascii=False))
+        print(json.dumps({**asdict(listed), "left_out": listed.left_out}, ensure_ascii=False))
         return 0
     print(f"{listed.manifest}: {listed.rows} rows of {listed.photos} photos")
-    for name, meaning in FOUND.items():
-        found: Found = getattr(listed, name)
-        if found.count:
-            more = [f"and {found.count - SHOWN} more"] if found.count > SHOWN else []
-            names = "".join(f"\n  {line}" for line in [*found.first[:SHOWN], *more])
-            print(f"warning: {meaning}: {found.count}{names}", file=sys.stderr)
+    for name, found in listed.findings():
+        more = [f"and {found.count - SHOWN} more"] if found.count > SHOWN else []
+        lines = "".join(f"\n  {line}" for line in [*map(printable, found.first[:SHOWN]), *more])
+        print(f"warning: {_with_options('; '.join(MEANING[name]))}: {found.count}{lines}", file=sys.stderr)
     return 0
 
 
 SHOWN = 10
 
 
-FOUND = {
-    "unpaired_images": "photos without a mask; draw one, or run with --copy-unmasked",
-    "unpaired_masks": "masks without a photo; correct their names or --mask-pattern",
-    "ambiguous": "names left out, since they are claimed twice; rename or remove all but one",
-    "illegal": "photos left out, since their paths can be no item_id; rename them",
-    "other_files": "files that are no photos by their names",
-    "outputs": "files left out, since they are an output store's; keep it elsewhere or pass --exclude",
-    "links": "links left out, since they lead elsewhere; list what they lead to by itself",
-    "unknown_in_sidecar": "ids of the sidecar that are not in the manifest; correct them",
-    "unreadable": "photos whose headers cannot be read; their rows will fail",
-}
+def _with_options(text: str) -> str:
+    """A message with its settings as this command's options."""
+    return re.sub("copy_unmasked|mask_pattern", lambda found: f"--{found[0].replace('_', '-')}", text)
 
 
 @dataclass(frozen=True, slots=True)

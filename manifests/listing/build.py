@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -17,13 +17,16 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.listing import names
+from manifests.listing.found import FIRST, Found, Listed
+from manifests.listing.litter import is_litter
 from manifests.listing.patterns import Pattern, parse_patterns
 from manifests.listing.sidecar import load_sidecar
 from manifests.query import sql
 from manifests.reading.rules import ITEM_ID_FAULT
 from restore.errors import ItemError, StorageConfigError, UsageError
 from restore.formats import EXTENSIONS
-from restore.storage import Entry, OutStore, is_local, photographs
+from restore.storage import Entry, LeftOut, OutStore, Reason, is_local, photographs
 from restore.storage.access import forbidden_reason
 from restore.storage.base import HTTP
 from restore.storage.retry import cannot_serve
@@ -33,8 +36,6 @@ OUTPUT_FOLDERS = ("images", "metadata", "runs", "plans", "reports", "lease")
 OUTPUT_PART = r"^(|.*/)metadata/run=[^/]+/(?:part|compact)-[^/]*\.parquet$"
 """By this an output store shows itself among the photos; its pictures are no photos to be restored."""
 
-FIRST = 100
-"""Number of findings of each kind that are named; the rest are counted."""
 BATCH = 10_000
 MEMORY_LIMIT = "192MiB"
 """Of pairing; beyond, it spills. Ten million objects are paired in it as fast as in a gigabyte."""
@@ -42,11 +43,13 @@ MEMORY_LIMIT = "192MiB"
 LISTING = pa.schema(
     [
         pa.field("path", pa.string(), nullable=False),
-        pa.field("bytes", pa.int64(), nullable=False),
-        pa.field("version", pa.string(), nullable=False),
-        pa.field("mtime", pa.timestamp("us", "UTC"), nullable=False),
+        pa.field("bytes", pa.int64()),
+        pa.field("version", pa.string()),
+        pa.field("mtime", pa.timestamp("us", "UTC")),
+        pa.field("reason", pa.string()),
     ]
 )
+"""What a listing gives; `reason` says why it left this out, and then the rest is null."""
 
 PRESENT = pa.schema([("item_id", pa.string()), ("below", pa.bool_())])
 """Names that a listing found: of an item, or of a folder that was not looked into, with all `below` it."""
@@ -69,58 +72,6 @@ class Sources:
     patterns: tuple[str, ...] = ()
     sidecar: str | None = None
     exclude: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """How many there are, and the first of them by name."""
-
-    count: int
-    first: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """What a listing found. Every photo is a row, ambiguous or illegal.
-
-    Attributes:
-        manifest: where the rows were written.
-        photos: files that are photos by their names.
-        rows: photos that are in the manifest.
-        unpaired_images: ids in the manifest without a mask.
-        unpaired_masks: masks that no photo takes.
-        ambiguous: ids left out, since two photos or two masks claim them, or two photos one mask.
-        illegal: photos left out, since their paths are no `item_id`.
-        other_files: files that are no pictures by their names.
-        outputs: files left out, since they are an output store's.
-        links: local links that were not followed.
-        unknown_in_sidecar: ids of the sidecar that are not in the manifest.
-        unreadable: photos in the manifest whose headers could not be read; probed listings only.
-    """
-
-    manifest: str
-    photos: int
-    rows: int
-    unpaired_images: Found
-    unpaired_masks: Found
-    ambiguous: Found
-    illegal: Found
-    other_files: Found
-    outputs: Found
-    links: Found
-    unknown_in_sidecar: Found
-    unreadable: Found
-
-
-@dataclass(slots=True)
-class _Links:
-    """Links that a listing left out."""
-
-    paths: list[str] = field(default_factory=list)
-
-    def found(self) -> Found:
-        """Their number, and the first of them."""
-        return Found(len(self.paths), tuple(sorted(self.paths[:FIRST])))
 
 
 def build(sources: Sources, out: str, *, probe: bool = False, present: Path | None = None) -> Listed:
@@ -147,27 +98,27 @@ def build(sources: Sources, out: str, *, probe: bool = False, present: Path | No
     exclude = [_root(uri) for uri in sources.exclude]
     _check_excluded(images, exclude)
     store, name = _target(out)
-    links = _Links()
     with (
         tempfile.TemporaryDirectory(prefix="silverprint-listing-") as folder,
         sql.connection(MEMORY_LIMIT) as con,
     ):
         columns = load_sidecar(con, sources.sidecar)
         scratch = Path(folder)
-        _list(con, "images", images, [*exclude, *([] if same_tree else [masks])], scratch, links)
-        unlisted = [*links.paths, *(folder.rstrip("/") for folder in _below(images, [*exclude, masks]))]
-        if not same_tree:
-            _list(con, "masks", masks, [*exclude, images], scratch, links)
+        _list(con, "images", images, [*exclude, *([] if same_tree else [masks])], scratch)
+        if same_tree:
+            con.execute(_NO_MASKS_FOLDER)
+        else:
+            _list(con, "masks", masks, [*exclude, images], scratch)
         _sort_out(con, patterns, same_tree=same_tree)
         if present:
-            _write_present(con, unlisted, present)
+            _write_present(con, _below(images, [*exclude, masks]), present)
         _require_photos(con, images)
         _pair(con, patterns)
         _join(con, images, masks)
         _probe(con, scratch / "probed.parquet", wanted=probe)
         built = scratch / "manifest.parquet"
         con.execute(f"COPY ({_rows(columns)}) TO {sql.text(str(built))} (FORMAT parquet, COMPRESSION zstd)")
-        listed = _listed(con, out, links)
+        listed = _listed(con, out)
         _write(store, name, built)
     return listed
 
@@ -205,21 +156,28 @@ def _target(out: str) -> tuple[OutStore, str]:
 
 
 def _list(
-    con: duckdb.DuckDBPyConnection,
-    table: str,
-    root: str,
-    exclude: Sequence[str],
-    scratch: Path,
-    links: _Links,
+    con: duckdb.DuckDBPyConnection, table: str, root: str, exclude: Sequence[str], scratch: Path
 ) -> None:
-    """Makes `{table}_listed`, of `LISTING`, from all that lies below `root` and not below `exclude`."""
+    """Makes `{table}_listed`, of `LISTING`, from all that lies below `root` and not below `exclude`, and
+    `{table}_left_out`, what the listing left out.
+    """
     inside = _below(root, exclude)
     path = scratch / f"{table}.parquet"
-    entries = (e for e in photographs(root or "/", links.paths.append) if not e.path.startswith(inside))
+    found = (one for one in photographs(root or "/", is_litter) if not f"{one.path}/".startswith(inside))
     with pq.ParquetWriter(path, LISTING) as writer:
-        for batch in _batches(entries):
+        for batch in _batches(found):
             writer.write_batch(batch)
-    con.execute(f"CREATE VIEW {table}_listed AS FROM read_parquet({sql.text(str(path))})")
+    all_found = f"FROM read_parquet({sql.text(str(path))})"
+    con.execute(f"""
+        CREATE VIEW {table}_listed AS SELECT * EXCLUDE (reason) {all_found} WHERE reason IS NULL;
+        CREATE VIEW {table}_left_out AS SELECT DISTINCT path, reason {all_found} WHERE reason IS NOT NULL;
+    """)
+
+
+_NO_MASKS_FOLDER = """
+    CREATE VIEW masks_listed AS FROM images_listed WHERE false;
+    CREATE VIEW masks_left_out AS FROM images_left_out WHERE false;
+"""
 
 
 def _below(root: str, folders: Sequence[str]) -> tuple[str, ...]:
@@ -232,25 +190,42 @@ def _below(root: str, folders: Sequence[str]) -> tuple[str, ...]:
 
 
 def _write_present(con: duckdb.DuckDBPyConnection, unlisted: Sequence[str], path: Path) -> None:
-    """Write the names that the photos' folder holds: of its files, and of what was not looked into."""
-    names = pa.array(unlisted, pa.string())
-    con.register("unlisted", pa.table({"path": names}))
+    """Write the names that the photos' folder holds: of its files, and of what was not looked into.
+
+    A name that is not UTF-8 may be any photo's of its folder, as when a disk is mounted with another
+    character set. So all of that folder may be there.
+    """
+    folders = pa.array([folder.rstrip("/") for folder in unlisted], pa.string())
+    con.register("unlisted", pa.table({"path": folders}))
     con.execute(f"""
         COPY (
-            SELECT DISTINCT nfc_normalize(stem) AS item_id, false AS below FROM file
-            UNION ALL SELECT nfc_normalize({_stem()}), false FROM unlisted
-            UNION ALL SELECT nfc_normalize(path), true FROM unlisted
+            WITH whole AS (
+                FROM unlisted UNION SELECT path FROM images_left_out WHERE reason <> '{Reason.NOT_UTF8}'
+            ), folder AS (
+                FROM whole UNION SELECT regexp_extract(path, '(?s)^(.*)/[^/]*$', 1) FROM images_left_out
+                WHERE reason = '{Reason.NOT_UTF8}'
+            )
+            SELECT DISTINCT item_id, false AS below FROM file
+            UNION ALL SELECT {names.item_id(_stem())}, false FROM whole
+            UNION ALL SELECT {names.item_id("path")}, true FROM folder
         ) TO {sql.text(str(path))} (FORMAT parquet, COMPRESSION zstd)
     """)
 
 
-def _batches(entries: Iterator[Entry]) -> Iterator[pa.RecordBatch]:
-    while some := list(islice(entries, BATCH)):
-        columns = zip(*((e.path, e.size, e.version, e.modified) for e in some), strict=True)
+def _batches(found: Iterator[Entry | LeftOut]) -> Iterator[pa.RecordBatch]:
+    while some := list(islice(found, BATCH)):
+        columns = zip(*map(_listed_row, some), strict=True)
         yield pa.RecordBatch.from_arrays(
             [pa.array(column, kind.type) for column, kind in zip(columns, LISTING, strict=True)],
             schema=LISTING,
         )
+
+
+def _listed_row(found: Entry | LeftOut) -> tuple[object, ...]:
+    """The values of `LISTING`."""
+    if isinstance(found, LeftOut):
+        return found.path, None, None, None, found.reason
+    return found.path, found.size, found.version, found.modified, None
 
 
 def _sort_out(con: duckdb.DuckDBPyConnection, patterns: Sequence[Pattern], *, same_tree: bool) -> None:
@@ -261,21 +236,27 @@ def _sort_out(con: duckdb.DuckDBPyConnection, patterns: Sequence[Pattern], *, sa
     outputs = [f"starts_with(path, {sql.text(folder)})" for folder in folders]
     is_mask = " OR ".join(pattern.matches() for pattern in patterns) if same_tree else "false"
     con.execute(f"""
-        CREATE VIEW file AS SELECT *,
+        CREATE VIEW file AS SELECT *, {names.item_id("stem")} AS item_id,
             CASE WHEN {" OR ".join(outputs) or "false"} THEN 'output' WHEN NOT {_is_picture()} THEN 'other'
                 WHEN {is_mask} THEN 'mask' ELSE 'photo' END AS kind
         FROM (SELECT *, {_stem()} AS stem FROM images_listed);
-        CREATE TABLE photo AS SELECT *, {ITEM_ID_FAULT} AS fault
-        FROM (SELECT nfc_normalize(stem) AS item_id, * EXCLUDE (stem, kind) FROM file WHERE kind = 'photo');
-        CREATE VIEW mask AS {
-        "FROM file WHERE kind = 'mask'"
-        if same_tree
-        else f"SELECT *, {_stem()} AS stem FROM masks_listed WHERE {_is_picture()}"
-    };
-        CREATE VIEW other AS SELECT path FROM file WHERE kind = 'other' {
-        "" if same_tree else f"UNION ALL SELECT path FROM masks_listed WHERE NOT {_is_picture()}"
-    };
+        CREATE TABLE photo AS
+        SELECT item_id, path, bytes, version, mtime, {ITEM_ID_FAULT} AS fault FROM file WHERE kind = 'photo'
+        UNION ALL BY NAME SELECT path, 'is not UTF-8' AS fault FROM images_left_out
+        WHERE reason = '{Reason.NOT_UTF8}' AND {_is_picture()};
+        CREATE VIEW mask AS {_masks(same_tree)};
+        CREATE VIEW left_out AS FROM images_left_out UNION ALL FROM masks_left_out;
+        CREATE VIEW other AS SELECT path FROM file WHERE kind = 'other'
+        UNION ALL SELECT path FROM masks_listed WHERE NOT {_is_picture()}
+        UNION ALL SELECT path FROM left_out WHERE reason = '{Reason.NOT_UTF8}' AND NOT {_is_picture()};
     """)
+
+
+def _masks(same_tree: bool) -> str:
+    columns = "path, bytes, version, mtime"
+    if same_tree:
+        return f"SELECT {columns}, stem FROM file WHERE kind = 'mask'"
+    return f"SELECT {columns}, {_stem()} AS stem FROM masks_listed WHERE {_is_picture()}"
 
 
 def _stem() -> str:
@@ -298,7 +279,7 @@ def _require_photos(con: duckdb.DuckDBPyConnection, images: str) -> None:
 def _pair(con: duckdb.DuckDBPyConnection, patterns: Sequence[Pattern]) -> None:
     """Makes `taken` (each id with the masks of the first pattern that gives any) and `ambiguous`."""
     candidates = " UNION ALL ".join(
-        f"SELECT nfc_normalize({pattern.item_id()}) AS item_id, {rank} AS rank, * EXCLUDE (stem) "
+        f"SELECT {names.item_id(pattern.stem())} AS item_id, {rank} AS rank, * EXCLUDE (stem) "
         f"FROM mask WHERE {pattern.matches()}"
         for rank, pattern in enumerate(patterns)
     )
@@ -356,18 +337,22 @@ def _rows(sidecar: Sequence[str]) -> str:
     """
 
 
-def _listed(con: duckdb.DuckDBPyConnection, manifest: str, links: _Links) -> Listed:
+def _listed(con: duckdb.DuckDBPyConnection, manifest: str) -> Listed:
+    unpaired_masks = f"""SELECT path FROM mask ANTI JOIN taken USING (path)
+        UNION ALL SELECT path FROM masks_left_out WHERE reason = '{Reason.NOT_UTF8}' AND {_is_picture()}"""
+    left_out = "SELECT path FROM left_out WHERE reason = '{}'"
     return Listed(
         manifest=manifest,
         photos=_count(con, "photo"),
         rows=_count(con, "wanted"),
         unpaired_images=_found(con, "SELECT item_id FROM wanted WHERE mask IS NULL"),
-        unpaired_masks=_found(con, "SELECT path FROM mask ANTI JOIN taken USING (path)"),
+        unpaired_masks=_found(con, unpaired_masks),
         ambiguous=_found(con, "SELECT item_id || ': ' || claims FROM ambiguous"),
         illegal=_found(con, "SELECT path || ': ' || fault FROM photo WHERE fault IS NOT NULL"),
         other_files=_found(con, "SELECT path FROM other"),
         outputs=_found(con, "SELECT path FROM file WHERE kind = 'output'"),
-        links=links.found(),
+        links=_found(con, left_out.format(Reason.LINK)),
+        passed_over=_found(con, left_out.format(Reason.PASSED_OVER)),
         unknown_in_sidecar=_found(con, "SELECT item_id FROM sidecar ANTI JOIN wanted USING (item_id)"),
         unreadable=_found(con, "SELECT image || ': ' || fault FROM probed WHERE fault IS NOT NULL"),
     )

@@ -36,8 +36,8 @@ class Pattern:
             f"AND length({body}) > {outside})"
         )
 
-    def item_id(self) -> str:
-        """SQL: the id of the photo that a matching file is a mask of."""
+    def stem(self) -> str:
+        """SQL: the path, without extension, of the photo that a matching file is a mask of."""
         body, outside = self._body(), len(self.before) + len(self.after)
         return f"substr({body}, {len(self.before) + 1}, length({body}) - {outside})"
 

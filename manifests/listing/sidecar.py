@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from manifests.listing.names import item_id
 from manifests.query import sql
 from manifests.reading.formats import FAULTS_LISTED, Chunk, Faults, read_chunks
 from manifests.reading.schema import plain, resolved, unknown_column
@@ -24,7 +25,9 @@ FAULTY = f"""
 
 
 def load_sidecar(con: duckdb.DuckDBPyConnection, uri: str | None) -> tuple[str, ...]:
-    """Makes the table `sidecar` of `row`, `item_id` (NFC) and the other columns, all as text.
+    """Makes the table `sidecar` of `row`, `item_id` and the other columns, all as text.
+
+    An id may be written as the file is named: it becomes the id that the listing gives such a file.
 
     References are made absolute against the sidecar's folder.
 
@@ -82,7 +85,7 @@ def _insert(con: duckdb.DuckDBPyConnection, chunk: pa.Table) -> None:
     for name in chunk.column_names:
         if name not in present:
             con.execute(f"ALTER TABLE sidecar ADD COLUMN {sql.name(name)} VARCHAR")
-    ids = {"item_id": "nfc_normalize(nullif(item_id::VARCHAR, ''))"}
+    ids = {"item_id": item_id("nullif(item_id::VARCHAR, '')")}
     values = ", ".join(ids.get(name, sql.name(name)) for name in chunk.column_names)
     con.execute(f"INSERT INTO sidecar ({sql.names(chunk.column_names)}) SELECT {values} FROM chunk")
 

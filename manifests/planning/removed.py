@@ -69,8 +69,9 @@ def removed(wanted: Rows, committed: Rows, present: Rows | None = None) -> pa.Ta
 
 _NO_NAMES = pa.table({"item_id": pa.array([], pa.string()), "below": pa.array([], pa.bool_())})
 
+# The folder of all, named by no text, is the first.
 _FOLDERS = """list_transform(
-    range(1, len(string_split(item_id, '/'))),
+    range(0, len(string_split(item_id, '/'))),
     lambda depth: array_to_string(string_split(item_id, '/')[:depth], '/'))"""
 
 

@@ -11,13 +11,18 @@ from manifests.reading.formats import FAULTS_LISTED, Faults
 
 REQUIRED = ("item_id", "image")
 
+UNUSABLE = r"\?#*[]"
+"""Characters that no id may hold, besides control characters: tools read them as syntax of paths and URLs."""
+
+UNUSABLE_CLASS = "[" + "".join(f"\\{character}" for character in UNUSABLE) + "]"
+
 # Ids name files below OUT/images, on every file system and object store alike.
-ITEM_ID_FAULT = r"""CASE
+ITEM_ID_FAULT = rf"""CASE
     WHEN item_id IS NULL THEN 'is empty'
-    WHEN regexp_matches(item_id, '\p{Cc}') THEN 'holds a control character'
-    WHEN regexp_matches(item_id, '[\\?#*\[\]]|::') THEN 'holds one of \ ? # * [ ] or ::'
+    WHEN regexp_matches(item_id, '\p{{Cc}}') THEN 'holds a control character'
+    WHEN regexp_matches(item_id, '{UNUSABLE_CLASS}|::') THEN 'holds one of \ ? # * [ ] or ::'
     WHEN regexp_matches(item_id, '^/|/$|//') THEN 'has an empty segment'
-    WHEN regexp_matches(item_id, '(^|/)\.{1,2}(/|$)') THEN 'has a segment . or ..'
+    WHEN regexp_matches(item_id, '(^|/)\.{{1,2}}(/|$)') THEN 'has a segment . or ..'
     WHEN nfc_normalize(item_id) <> item_id THEN 'is not in Unicode normal form NFC'
     WHEN strlen(item_id) > 700 THEN 'is longer than 700 bytes'
     WHEN strlen(item_id) > 200 AND list_max(

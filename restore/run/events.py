@@ -66,7 +66,9 @@ class Events:
         status: Mapping[str, int],
         errors: Mapping[str, int],
         report: str | None,
+        left_out: int,
     ) -> None:
+        """`left_out`: files of a listed folder that are no rows of the run."""
         self._write(
             "end",
             verdict=verdict,
@@ -74,6 +76,7 @@ class Events:
             status=dict(status),
             errors=dict(errors),
             report=report,
+            left_out=left_out,
         )
 
     def _write(self, event: str, **values: object) -> None:

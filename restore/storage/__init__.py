@@ -5,7 +5,7 @@ be read, `retry` what is tried again; each kind of store has a module of its own
 """
 
 from restore.storage.access import AccessPolicy
-from restore.storage.base import Entry, Fetched
+from restore.storage.base import Entry, Fetched, LeftOut, Reason
 from restore.storage.filesystems import arrow_filesystem, require_answer
 from restore.storage.inputs import fetch, open_input, photographs, versions
 from restore.storage.outputs import Created, OutStore
@@ -17,7 +17,9 @@ __all__ = [
     "Created",
     "Entry",
     "Fetched",
+    "LeftOut",
     "OutStore",
+    "Reason",
     "Upload",
     "arrow_filesystem",
     "fetch",

@@ -9,6 +9,7 @@ import errno
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol
 
@@ -38,6 +39,25 @@ class Entry:
     size: int
     version: str
     modified: datetime
+
+
+class Reason(StrEnum):
+    """Why a listing left something out."""
+
+    LINK = "link"
+    """A local link that leads out of the folder, nowhere, or to another folder."""
+    PASSED_OVER = "passed_over"
+    """A name that the caller does not want; nothing below it was looked at."""
+    NOT_UTF8 = "not_utf8"
+    """A local file whose path is not UTF-8, so that no manifest can name it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Something below a listed folder that is no `Entry`; `path` is relative to what was asked."""
+
+    path: str
+    reason: Reason
 
 
 class Store(Protocol):

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from restore.errors import ErrorCode, ItemError, StorageConfigError
 from restore.storage.access import AccessPolicy
-from restore.storage.base import HTTP, NOWHERE, Entry, Fetched, Store
+from restore.storage.base import HTTP, NOWHERE, Entry, Fetched, LeftOut, Reason, Store
 from restore.storage.filesystems import (
     arrow_filesystem,
     filesystem,
@@ -195,15 +195,16 @@ def _version(uri: str) -> str | None:
         return None
 
 
-def photographs(uri: str, left_out: Callable[[str], None]) -> Iterator[Entry]:
-    """All objects below the folder `uri` that may be somebody's photographs, in no order.
+def photographs(uri: str, pass_over: Callable[[str], bool]) -> Iterator[Entry | LeftOut]:
+    """All objects below the folder `uri` that may be somebody's photographs, and what was left out.
 
-    Object stores are listed page by page, several folders at the same time, and nothing is cached. What
-    is hidden (a segment of its path begins with a dot) is passed over, and so are folders' placeholders.
+    They come in no order. Object stores are listed page by page, several folders at the same time, and
+    nothing is cached. Folders' placeholders are no objects.
 
     Args:
         uri: absolute.
-        left_out: called with the path of each local link that leads out of the folder or to another folder.
+        pass_over: whether a file or folder of this name is left out, and all below it. A store may give
+            such a folder more than once.
 
     Raises:
         StorageConfigError: no such bucket or folder, no right to list it, or a store that stays away.
@@ -211,17 +212,14 @@ def photographs(uri: str, left_out: Callable[[str], None]) -> Iterator[Entry]:
     try:
         location = Location.of(uri)
         if location.is_local:
-            yield from DiskStore().photographs(location.path, left_out)
+            yield from DiskStore().photographs(location.path, pass_over)
         else:
             require_answer(uri)
             store, path = object_store(location)
             for entry in entries_below(store, path.rstrip("/")):
-                if (
-                    not entry.path.startswith(".")
-                    and "/." not in entry.path
-                    and entry.path[-1:] not in {"", "/"}
-                ):
-                    yield entry
+                if entry.path[-1:] not in {"", "/"}:
+                    passed = _passed_over(entry.path, pass_over)
+                    yield LeftOut(passed, Reason.PASSED_OVER) if passed else entry
     except (FileNotFoundError, NotADirectoryError):
         raise StorageConfigError(f"{redact(uri)}: there is no such bucket or folder; correct it") from None
     except ItemError as error:
@@ -230,6 +228,13 @@ def photographs(uri: str, left_out: Callable[[str], None]) -> Iterator[Entry]:
         raise StorageConfigError(
             f"{redact(uri)}: cannot be listed ({describe(error)}); grant the job the right to list it"
         ) from error
+
+
+def _passed_over(path: str, pass_over: Callable[[str], bool]) -> str | None:
+    """The topmost folder of `path`, or `path` itself, that is passed over; None where nothing is."""
+    segments = path.split("/")
+    depth = next((depth for depth, name in enumerate(segments, 1) if pass_over(name)), None)
+    return None if depth is None else "/".join(segments[:depth])
 
 
 def open_input(uri: str) -> BinaryIO:

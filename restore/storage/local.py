@@ -12,7 +12,15 @@ from functools import partial
 from pathlib import Path
 
 from restore.errors import ErrorCode, ItemError, StorageConfigError
-from restore.storage.base import NOWHERE, BeforeRead, Entry, Fetched, require_same
+from restore.storage.base import (
+    NOWHERE,
+    BeforeRead,
+    Entry,
+    Fetched,
+    LeftOut,
+    Reason,
+    require_same,
+)
 from restore.storage.integrity import require_kept
 
 TEMPORARY = ".silverprint-"
@@ -100,30 +108,24 @@ class DiskStore:
                 if entry := _entry(path, str(path.relative_to(folder))):
                     yield entry
 
-    def photographs(self, folder: str, left_out: Callable[[str], None]) -> Iterator[Entry]:
-        """All regular files below `folder` that may be somebody's photographs; nothing hidden is looked at.
+    def photographs(self, folder: str, pass_over: Callable[[str], bool]) -> Iterator[Entry | LeftOut]:
+        """All regular files below `folder` that may be somebody's photographs, and what was left out.
+
+        Links to folders are left out wherever they lead: by them files would come twice or without end.
 
         Args:
-            left_out: called with the path of each link that leads out of `folder`, nowhere, or to another
-                folder, by which files would come twice or without end.
+            pass_over: whether a file or folder of this name is left out, and all below it.
         """
-        real = os.path.realpath(folder)
+        real = Path(os.path.realpath(folder))
         for place, folders, names in os.walk(folder, onerror=partial(_unlisted, folder)):
-            linked = [name for name in folders if Path(place, name).is_symlink()]
-            folders[:] = [name for name in folders if not (name.startswith(".") or name in linked)]
-            for name in (*linked, *names):
-                if name.startswith("."):
-                    continue
-                path = Path(place, name)
-                relative, link = _utf8(path.relative_to(folder)), path.is_symlink()
-                inside = not link or (
-                    name not in linked and Path(os.path.realpath(path)).is_relative_to(real)
-                )
-                entry = _entry(path, relative) if inside else None
-                if entry:
-                    yield entry
-                elif link:
-                    left_out(relative)
+            unwanted = {name for name in (*folders, *names) if pass_over(name)}
+            linked = {name for name in folders if name not in unwanted and Path(place, name).is_symlink()}
+            folders[:] = [name for name in folders if name not in unwanted and name not in linked]
+            yield from (LeftOut(_below(folder, place, name), Reason.PASSED_OVER) for name in unwanted)
+            yield from (LeftOut(_below(folder, place, name), Reason.LINK) for name in linked)
+            for name in names:
+                if name not in unwanted and (found := _photograph(Path(place, name), folder, real)):
+                    yield found
 
     def children(self, folder: str) -> set[str]:
         """Names of files and folders in `folder`, without those still being written."""
@@ -147,6 +149,16 @@ def _entry(path: Path, relative: str) -> Entry | None:
     return Entry(relative, status.st_size, _token(status), datetime.fromtimestamp(status.st_mtime, UTC))
 
 
+def _photograph(path: Path, folder: str, real: Path) -> Entry | LeftOut | None:
+    """What a listing of `folder`, really at `real`, says of one file; None if it is no regular file."""
+    relative, link = _below(folder, str(path)), path.is_symlink()
+    leads_out = link and not Path(os.path.realpath(path)).is_relative_to(real)
+    entry = None if leads_out else _entry(path, relative)
+    if entry is None:
+        return LeftOut(relative, Reason.LINK) if link else None
+    return entry if _is_utf8(path) else LeftOut(relative, Reason.NOT_UTF8)
+
+
 def _opened_path(path: str, descriptor: int, status: os.stat_result) -> str:
     """The real path of an open file, by the kernel; without `/proc`, by its links once more."""
     link = Path(f"/proc/self/fd/{descriptor}")
@@ -158,9 +170,17 @@ def _opened_path(path: str, descriptor: int, status: os.stat_result) -> str:
     return str(real)
 
 
-def _utf8(path: Path) -> str:
-    """A path as text; bytes that are no UTF-8 as `\\xff`, which no item_id may hold."""
-    return os.fsencode(path).decode(errors="backslashreplace")
+def _below(folder: str, *names: str) -> str:
+    """A path relative to `folder`, as text; bytes that are not UTF-8 as `\\xff`, for people to read."""
+    return os.fsencode(Path(*names).relative_to(folder)).decode(errors="backslashreplace")
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # Python holds other bytes as half surrogate pairs
+        return False
+    return True
 
 
 def _unlisted(root: str, error: OSError) -> None:

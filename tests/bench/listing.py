@@ -63,7 +63,7 @@ def build_made_up(count: int) -> None:
     """The same command over more objects than a store would hold."""
     modified = datetime.now(UTC)
 
-    def photographs(uri: str, left_out: Any) -> Iterator[Entry]:
+    def photographs(uri: str, pass_over: Any) -> Iterator[Entry]:
         extension = "jpg" if uri.endswith("images") else "png"
         for number in range(count // 2):
             name = f"box-{number % FOLDERS:02d}/{number:08d}.{extension}"

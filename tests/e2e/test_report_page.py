@@ -362,3 +362,34 @@ def test_ten_thousand_rows_open_in_two_seconds(page: Page, tmp_path: Path) -> No
     print(f"\n10,000 rows: open in {spent:.2f} s, searched in {time.perf_counter() - began:.2f} s")
     assert spent < 2
     opened(page, (tmp_path / "out" / path).as_uri(), outcome(7010).item_id)
+
+
+def test_what_a_listing_left_out_is_on_the_page(page: Page, tmp_path: Path) -> None:
+    """A run is not just complete when files of its folder are no rows."""
+    store = OutStore.open(str(tmp_path / "out"))
+    twelve = [f"{HACK}{number}.heic" for number in range(12)]
+    listed = {
+        "photos": 5,
+        "ambiguous": {"count": 1, "first": ["a: 2 photos: a.jpg, a.png"], "meaning": "names left out"},
+        "other_files": {"count": 12, "first": twelve, "meaning": "files left out"},
+        "illegal": {"count": 0, "first": []},
+    }
+    more = {"verdict": "complete", "images": "/archive/photos", "listed": listed}
+    path = reported(store, [pictured(outcome(1), 1)], **more, left_out=14)
+    page.goto((Path(store.root) / path).as_uri())
+    expect(page.locator("h1 .verdict")).to_have_text("complete, 14 files left out")
+    expect(page.locator("h1 .verdict")).to_have_class("verdict warn")
+    expect(page.locator("#subtitle")).to_contain_text("/archive/photos")
+    expect(page.locator("#totals .warn dd")).to_contain_text("14")
+    rows = page.locator("#listing-rows tr")
+    expect(rows).to_have_count(2)
+    expect(rows.nth(0)).to_contain_text("names left out")
+    expect(rows.nth(0)).to_contain_text("a: 2 photos: a.jpg, a.png")
+    expect(rows.nth(1)).to_contain_text(twelve[9])
+    expect(rows.nth(1)).to_contain_text("and 2 more")
+
+
+def test_a_run_that_left_nothing_out_shows_no_listing(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page.locator("#listing")).to_be_hidden()
+    expect(page.locator("#totals")).not_to_contain_text("left out")

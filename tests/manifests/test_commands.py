@@ -89,7 +89,7 @@ def test_show_tells_what_a_run_would_read(manifest: Path, capsys: pytest.Capture
 def test_build_tells_what_it_found_and_its_manifest_is_valid(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("a.jpg", "a-m.png", "b.tif", *(f"{n}?.jpg" for n in range(12)), "notes.txt"):
+    for name in ("a.jpg", "a-m.png", "b.tif", *(f"{n}::.jpg" for n in range(12)), "notes.txt"):
         (tmp_path / name).write_bytes(b"")
     out = str(tmp_path / "built.parquet")
     argv = ["build", "--images", str(tmp_path), "--out", out, "--mask-pattern", "{stem}-m.*"]
@@ -101,7 +101,20 @@ def test_build_tells_what_it_found_and_its_manifest_is_valid(
     assert main([*argv, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["rows"], found["illegal"]["count"], len(found["illegal"]["first"])) == (2, 12, 12)
+    assert found["left_out"] == 14, "the photos that are no rows, notes.txt and the manifest itself"
     assert main(["validate", out]) == 0
+
+
+def test_names_of_files_send_no_commands_to_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.jpg", "\x1b]0;title\x07.txt", "\x1b[2J::.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    assert main(["build", "--images", str(tmp_path), "--out", str(tmp_path / "m.parquet")]) == 0
+    said = capsys.readouterr()
+    assert "\\x1b]0;title\\x07.txt" in said.err and "\x1b" not in said.out + said.err
+    assert main(["build", "--images", str(tmp_path), "--out", str(tmp_path / "m.parquet"), "--json"]) == 0
+    assert "\x1b]0;title\x07.txt" in json.loads(capsys.readouterr().out)["other_files"]["first"]
 
 
 def test_build_refuses_what_cannot_be_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

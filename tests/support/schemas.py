@@ -26,6 +26,7 @@ EVENTS: dict[str, dict[str, Kinds]] = {
         "status": dict,
         "errors": dict,
         "report": (str, type(None)),
+        "left_out": int,
     },
 }
 
@@ -36,6 +37,9 @@ RECORD: dict[str, Kinds] = {
     "exit_code": int,
     "message": str,
     "manifest": str,
+    "images": (str, type(None)),
+    "listed": (dict, type(None)),
+    "left_out": int,
     "profile": str,
     "planned": int,
     "reasons": dict,

@@ -46,6 +46,7 @@ ODD_NAMES = (
     "images/a%20b/日本語 (1).tif",
     "images/it's=here,~now;@2x!.jpg",
     "images/.hidden.png",
+    "images/what? #2 [3]*.png",
 )
 MISSING = ErrorCode.IMAGE_NOT_FOUND
 MEGABYTE = 2**20

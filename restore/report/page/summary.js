@@ -11,6 +11,8 @@ silverprint.summary = (() => {
     stopped: ["stopped early", "bad"],
   };
 
+  const files = (number) => `${count(number)} ${number === 1 ? "file" : "files"}`;
+
   function title(text, ...more) {
     document.title = `${text} – Silverprint report`;
     document.getElementById("title").append(text, ...more);
@@ -22,8 +24,10 @@ silverprint.summary = (() => {
 
   function heading(record) {
     const [verdict, tone] = VERDICTS[record.verdict] ?? [record.verdict, "warn"];
-    title(time(record.started_at), " ", el("span", { class: `verdict ${tone}` }, verdict));
-    subtitle(record.manifest, `${record.profile} profile`, `run ${record.run_id}`);
+    const leftOut = record.left_out ? `, ${files(record.left_out)} left out` : "";
+    const shown = leftOut && tone === "good" ? "warn" : tone;
+    title(time(record.started_at), " ", el("span", { class: `verdict ${shown}` }, verdict + leftOut));
+    subtitle(record.images ?? record.manifest, `${record.profile} profile`, `run ${record.run_id}`);
     if (record.message) document.getElementById("subtitle").after(el("p", { class: "message" }, record.message));
   }
 
@@ -43,6 +47,7 @@ silverprint.summary = (() => {
       ...(result.reused ? [["reused", count(result.reused), "pictures of earlier runs"]] : []),
       failed(status),
       ...(status.removed ? [["pruned", count(status.removed), "no longer in the archive"]] : []),
+      ...(record.left_out ? [["left out", count(record.left_out), "files of the folder", "warn"]] : []),
       ["took", duration(record.seconds), "start to end"],
     ];
   }
@@ -76,8 +81,22 @@ silverprint.summary = (() => {
     }));
   }
 
+  const SHOWN = 10;
+
+  /** What a listing found besides the run's photos, each kind with its first names. */
+  function listing(listed) {
+    const found = Object.values(listed ?? {}).filter((kind) => kind.count);
+    document.getElementById("listing").hidden = !found.length;
+    document.getElementById("listing-rows").append(...found.map((kind) => {
+      const names = kind.first.slice(0, SHOWN).map((name) => el("li", {}, name));
+      if (kind.count > SHOWN) names.push(el("li", {}, `and ${count(kind.count - names.length)} more`));
+      return el("tr", {}, el("td", {}, kind.meaning), el("td", { class: "number" }, count(kind.count)),
+        el("td", { class: "example" }, el("ul", {}, ...names)));
+    }));
+  }
+
   function settings(record) {
-    const { recipe, versions, verdict, message, manifest, parts, status, errors, ...rest } = record;
+    const { recipe, versions, verdict, message, manifest, listed, parts, status, errors, ...rest } = record;
     document.getElementById("settings").append(
       el("div", {}, el("h3", {}, "Recipe"), table(recipe)),
       el("div", {}, el("h3", {}, "Run"), table(rest), el("h3", {}, "Versions"), table(versions)),
@@ -89,6 +108,9 @@ silverprint.summary = (() => {
   totals(run.archive ? archiveTotals(run) : runTotals(run), run.figures.psnr);
   failures(run.counts.error_code, get("index").columns);
   if (run.archive) document.querySelector("details.settings").hidden = true;
-  else settings(run.record);
+  else {
+    listing(run.record.listed);
+    settings(run.record);
+  }
   silverprint.charts.show(run);
 })();

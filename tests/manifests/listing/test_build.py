@@ -15,11 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from manifests.listing.build import PRESENT, Listed, Sources, build
+from manifests.listing.build import PRESENT, Sources, build
+from manifests.listing.found import Listed
+from manifests.listing.litter import is_litter
 from manifests.listing.patterns import parse_patterns
 from manifests.reading.schema import read_manifest
 from restore.errors import ErrorCode, ManifestError, StorageConfigError, UsageError
-from restore.storage import fetch, photographs
+from restore.storage import Entry, LeftOut, fetch, photographs
 from restore.storage import parallel_listing as inventory
 
 
@@ -62,9 +64,10 @@ def test_parallel_trees_pair_by_stem(tmp_path: Path) -> None:
 
 
 def test_names_of_all_that_lies_there_are_noted(tmp_path: Path) -> None:
-    """What is left out of the manifest is still there; below a link or an excluded folder all may be."""
+    """What is left out of the manifest is still there; below a link or a folder passed over all may be."""
     images = tmp_path / "images"
     put(images, "a.jpg", "b.jpg", "b.png", "c#.jpg", "notes.txt", "e\u0301.jpg", "m/a.png", "out/x.jpg")
+    put(images, "@eaDir/a.jpg/t.jpg", ".h/x.jpg", "50%#/._a.jpg")
     put(tmp_path / "elsewhere", "1.jpg")
     (images / "box").symlink_to(tmp_path / "elsewhere")
     (images / "l.jpg").symlink_to(tmp_path / "elsewhere/1.jpg")
@@ -72,10 +75,23 @@ def test_names_of_all_that_lies_there_are_noted(tmp_path: Path) -> None:
     build(sources, str(tmp_path / "m.parquet"), present=tmp_path / "present.parquet")
     rows = pq.read_table(tmp_path / "present.parquet", schema=PRESENT).to_pylist()
     below = {row["item_id"] for row in rows if row["below"]}
-    assert below == {"box", "l.jpg", "m", "out"}
+    assert below == {"box", "l.jpg", "m", "out", "@eaDir", ".h", "50%25%23/._a.jpg"}
     assert {row["item_id"] for row in rows if not row["below"]} == {
-        *("a", "b", "c#", "notes", "\u00e9", "box", "l", "m", "out")
+        *("a", "b", "c%23", "notes", "\u00e9", "box", "l", "m", "out", "@eaDir", "50%25%23/._a", "")
     }
+
+
+def test_beside_a_name_that_is_not_utf8_all_may_be_there(tmp_path: Path) -> None:
+    """A disk that is mounted with another character set has every name, and none as it was."""
+    images = tmp_path / "images"
+    put(images, "a.jpg", "box/b.jpg")
+    (images / "box" / os.fsdecode(b"gr\xfc\xdfe.jpg")).write_bytes(b"")
+    sources = Sources(images=str(images))
+    for below in ({"box"}, {"box", ""}):
+        build(sources, str(tmp_path / "m.parquet"), present=tmp_path / "present.parquet")
+        rows = pq.read_table(tmp_path / "present.parquet", schema=PRESENT).to_pylist()
+        assert {row["item_id"] for row in rows if row["below"]} == below
+        (images / os.fsdecode(b"\xfc.jpg")).write_bytes(b"")
 
 
 def test_rows_hold_what_was_listed_and_pin_it(tmp_path: Path) -> None:
@@ -134,15 +150,77 @@ def test_what_is_claimed_twice_is_left_out(
     assert listed.unpaired_masks.count == 0
 
 
-def test_names_that_no_id_may_have_are_reported(tmp_path: Path) -> None:
-    put(tmp_path / "images", "good.jpg", "q?.jpg", "e\u0301.jpg", f"{'n' * 210}.jpg")
-    (tmp_path / "images" / os.fsdecode(b"\xff.jpg")).write_bytes(b"")
+def test_names_that_no_id_may_hold_are_encoded(tmp_path: Path) -> None:
+    """The photo is a row, its file keeps its name, and its mask is found as ever."""
+    odd = {
+        "IMG#12": "IMG%2312",
+        "box #3/50% [2]": "box %233/50%25 %5B2%5D",
+        "50%/what?": "50%/what%3F",
+        "a\\b": "a%5Cb",
+        "two\nlines\x1b[31m": "two%0Alines%1B%5B31m",
+        "100%": "100%",
+        "100%20": "100%20",
+        "e\u0301*": "\u00e9%2A",
+    }
+    put(tmp_path / "images", *(f"{stem}.jpg" for stem in odd))
+    put(tmp_path / "masks", *(f"{stem}_mask.png" for stem in odd))
+    listed, rows = built(tmp_path, masks=str(tmp_path / "masks"))
+    assert {row["image"]: item for item, row in rows.items()} == {
+        f"{tmp_path}/images/{stem}.jpg": item for stem, item in odd.items()
+    }
+    assert {row["mask"]: item for item, row in rows.items()} == {
+        f"{tmp_path}/masks/{stem}_mask.png": item for stem, item in odd.items()
+    }
+    assert listed.left_out == listed.unpaired_masks.count == 0
+    for row in rows.values():
+        found = fetch(row["image"], version=row["image_version"], missing=ErrorCode.IMAGE_NOT_FOUND)
+        assert found.data == str(Path(row["image"]).relative_to(tmp_path / "images")).encode()
+
+
+def test_a_mask_may_be_named_by_the_id(tmp_path: Path) -> None:
+    put(tmp_path / "images", "a#.jpg", "b#.jpg", "b#_mask.png", "b%23_mask.png", "a%23_mask.png")
     listed, rows = built(tmp_path)
-    assert set(rows) == {"good", "\u00e9"}  # of another normal form, the id is put right
+    assert masks_of(rows, tmp_path / "images") == {"a%23": "a%23_mask.png"}
+    assert listed.ambiguous.first == ("b%23: 2 masks: b#_mask.png, b%23_mask.png",)
+
+
+def test_an_encoded_name_that_another_file_has_is_ambiguous(tmp_path: Path) -> None:
+    """Which of the two an id has meant so far cannot be known, so neither is guessed."""
+    put(tmp_path / "images", "IMG#12.jpg", "IMG%2312.jpg", "x%23/a.jpg", "x#/b.jpg")
+    listed, rows = built(tmp_path)
+    assert set(rows) == {"x%23/a", "x%23/b"}
+    assert listed.ambiguous.first == ("IMG%2312: 2 photos: IMG#12.jpg, IMG%2312.jpg",)
+    assert listed.left_out == 2
+
+
+def test_names_of_which_no_id_can_be_made_are_reported(tmp_path: Path) -> None:
+    put(tmp_path / "images", "good.jpg", "e\u0301.jpg", f"{'n' * 210}.jpg", f"{'#' * 70}.jpg", "x::y.jpg")
+    put(tmp_path / "images", "\\xff.jpg", "/".join(["d" * 150] * 5) + ".jpg")
+    for name in (b"\xff.jpg", b"\xff.txt", b"\xff_mask.png"):
+        (tmp_path / "images" / os.fsdecode(name)).write_bytes(b"")
+    listed, rows = built(tmp_path)
+    assert set(rows) == {"good", "\u00e9", "%5Cxff"}  # of another normal form, the id is put right
     assert rows["\u00e9"]["image"].endswith("e\u0301.jpg")
-    assert listed.illegal.count == 3
-    named = "\n".join(listed.illegal.first)
-    assert all(words in named for words in ("q?.jpg: holds one of", "longer than 200 bytes", "\\xff.jpg"))
+    assert rows["%5Cxff"]["image"] == f"{tmp_path}/images/\\xff.jpg", "this one has a backslash"
+    faults = dict(text.rsplit(": ", 1) for text in listed.illegal.first)
+    assert faults == {
+        f"{'n' * 210}.jpg": "has a segment longer than 200 bytes",
+        f"{'#' * 70}.jpg": "has a segment longer than 200 bytes",
+        "/".join(["d" * 150] * 5) + ".jpg": "is longer than 700 bytes",
+        "x::y.jpg": "holds one of \\ ? # * [ ] or ::",
+        "\\xff.jpg": "is not UTF-8",
+        "\\xff_mask.png": "is not UTF-8",
+    }
+    assert listed.other_files.first == ("\\xff.txt",)
+    assert (listed.photos, listed.rows, listed.left_out) == (9, 3, 7)
+
+
+def test_a_mask_whose_name_is_not_utf8_is_reported(tmp_path: Path) -> None:
+    put(tmp_path / "images", "a.jpg")
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / os.fsdecode(b"\xff.png")).write_bytes(b"")
+    listed, _ = built(tmp_path, masks=str(tmp_path / "masks"))
+    assert listed.unpaired_masks.first == ("\\xff.png",) and listed.photos == 1
 
 
 def test_hidden_files_and_links_out_of_the_tree(tmp_path: Path) -> None:
@@ -159,6 +237,37 @@ def test_hidden_files_and_links_out_of_the_tree(tmp_path: Path) -> None:
     listed, rows = built(tmp_path)
     assert set(rows) == {"a", "inside"}
     assert listed.links.first == ("folder", "loop", "missing.jpg", "out.jpg")
+    assert listed.passed_over.first == (".b.jpg", ".cache", ".silverprint-1") and listed.left_out == 4
+
+
+def test_litter_is_passed_over_and_counted(tmp_path: Path) -> None:
+    litter = ("@eaDir/a.jpg/SYNOPHOTO_THUMB_XL.jpg", "box/@eaDir/b.jpg/t.jpg", "#recycle/old.jpg")
+    litter += (
+        "__MACOSX/._a.jpg",
+        "box/Thumbs.db",
+        ".DS_Store",
+        ".thumbnails/a.png",
+        "$RECYCLE.BIN/S-1/$R.jpg",
+    )
+    litter += (
+        "System Volume Information/x.png",
+        "Lightroom Previews.lrdata/a.jpg",
+        "._a.jpg",
+        ".Trash-1000/b.jpg",
+    )
+    put(tmp_path / "images", "a.jpg", "box/b.jpg", "recycle/c.jpg", "eaDir.jpg", *litter)
+    put(tmp_path / "masks", "a.png", "@eaDir/a.png/t.png")
+    listed, rows = built(tmp_path, masks=str(tmp_path / "masks"))
+    assert set(rows) == {"a", "box/b", "recycle/c", "eaDir"}
+    assert listed.passed_over.count == len(litter) + 1 and "box/@eaDir" in listed.passed_over.first
+    assert listed.left_out == listed.other_files.count == 0
+
+
+def test_a_folder_of_litter_that_may_not_be_read_does_no_harm(tmp_path: Path) -> None:
+    put(tmp_path / "images", "a.jpg", "lost+found/b.jpg")
+    (tmp_path / "images/lost+found").chmod(0)
+    listed, rows = built(tmp_path)
+    assert set(rows) == {"a"} and listed.passed_over.first == ("lost+found",)
 
 
 def test_an_output_store_among_the_photos_is_no_source(tmp_path: Path) -> None:
@@ -277,7 +386,7 @@ def test_what_cannot_be_meant(
     assert "hunter2" not in str(raised.value)
 
 
-STEMS = st.sampled_from(["a", "b", "a_mask", "b_mask", "x/a", "x/e\u0301", "x/\u00e9", "q?", "n[1]"])
+STEMS = st.sampled_from(["a", "b", "a_mask", "b_mask", "x/a", "x/e\u0301", "x/\u00e9", "q?", "q%3F", "n::1"])
 NAMES = st.builds("{}.{}".format, STEMS, st.sampled_from(["jpg", "PNG", "tif"]))
 PATTERNS = st.sampled_from([(), ("{stem}_mask.*",), ("{stem}.PNG", "{stem}_mask.*"), ("x/{stem}.tif",)])
 
@@ -299,7 +408,7 @@ def test_every_photo_is_a_row_or_ambiguous_or_illegal(
             forms = parse_patterns(patterns, same_tree=True)
             pictures = {p for p in pictures if not any(_has_form(p, form) for form in forms)}
         claimed = {text.partition(": ")[0] for text in listed.ambiguous.first}
-        bad = {stem(text.partition(": ")[0]) for text in listed.illegal.first}
+        bad = {stem(text.rpartition(": ")[0]) for text in listed.illegal.first}
         assert set(rows) | claimed | bad == {stem(path) for path in pictures}
         assert not set(rows) & claimed and not set(rows) & bad and not claimed & bad
         assert listed.photos == len(pictures)
@@ -309,7 +418,7 @@ def test_every_photo_is_a_row_or_ambiguous_or_illegal(
 
 
 def stem(path: str) -> str:
-    return unicodedata.normalize("NFC", path.rpartition(".")[0])
+    return unicodedata.normalize("NFC", path.rpartition(".")[0]).replace("?", "%3F")
 
 
 def _has_form(path: str, form: Any) -> bool:
@@ -333,27 +442,47 @@ def test_all_pages_of_all_folders_are_listed(s3: Any, monkeypatch: pytest.Monkey
     deep = {f"box-{n % 7}/{n % 3}/{n}.jpg" for n in range(120)}
     odd = {"//x.jpg", "box-1//y.jpg", "a b%+?ü.jpg"}
     fill(s3, bucket, *(f"photos/{path}" for path in flat | deep | odd))
-    fill(s3, bucket, "photos/.hidden.jpg", "photos/folder/", "photos2/z.jpg", "a.jpg")
+    fill(
+        s3,
+        bucket,
+        "photos/.hidden.jpg",
+        "photos/box-1/@eaDir/a.jpg/t.jpg",
+        "photos/folder/",
+        "photos2/z.jpg",
+        "a.jpg",
+    )
     for waiting in (0, 1, inventory.WAITING):  # whole, hardly split, split to the last folder
         monkeypatch.setattr(inventory, "WAITING", waiting)
-        found = [entry.path for entry in photographs(f"s3://{bucket}/photos", pytest.fail)]
+        listed = list(photographs(f"s3://{bucket}/photos", is_litter))
+        found = [entry.path for entry in listed if isinstance(entry, Entry)]
+        passed = {entry.path for entry in listed if isinstance(entry, LeftOut)}
+        assert passed == {".hidden.jpg", "box-1/@eaDir"}
         assert len(found) == len(set(found))
         assert set(found) == flat | deep | odd
 
 
 def test_a_manifest_from_a_bucket_into_a_bucket(s3: Any) -> None:
     bucket = s3.fresh_bucket()
-    fill(s3, bucket, "in/x/a.jpg", "in/b.jpg", "in/x//c.jpg", "in/x::d.jpg", "masks/x/a.png")
+    fill(s3, bucket, "in/x/a.jpg", "in/b.jpg", "in/x//c #?\t.jpg", "in/x::d.jpg", "masks/x/a.png")
+    fill(s3, bucket, "masks/x//c #?\t_mask.png", "in/x/@eaDir/a.jpg/t.jpg", "in/x/@eaDir/b.jpg/t.jpg")
     out = f"s3://{bucket}/manifests/night.parquet"
     sources = Sources(images=f"s3://{bucket}/in/", masks=f"s3://{bucket}/masks")
     for _ in range(2):  # the second replaces the first
         listed = build(sources, out)
     table = read_manifest(out).table
-    assert table["image"].to_pylist() == [f"s3://{bucket}/in/b.jpg", f"s3://{bucket}/in/x/a.jpg"]
-    assert table["mask"].to_pylist() == [None, f"s3://{bucket}/masks/x/a.png"]
-    assert listed.illegal.count == 2
-    image, version = table["image"][1].as_py(), table["image_version"][1].as_py()
-    assert fetch(image, version=version, missing=ErrorCode.IMAGE_NOT_FOUND).data == b"in/x/a.jpg"
+    assert table["item_id"].to_pylist() == ["b", "x/%2F/c %23%3F%09", "x/a"]
+    names = ("in/b.jpg", "in/x//c #?\t.jpg", "in/x/a.jpg")
+    assert table["image"].to_pylist() == [f"s3://{bucket}/{name}" for name in names]
+    assert table["mask"].to_pylist() == [
+        None,
+        f"s3://{bucket}/masks/x//c #?\t_mask.png",
+        f"s3://{bucket}/masks/x/a.png",
+    ]
+    assert listed.illegal.count == 1 and listed.passed_over.first == ("x/@eaDir",)
+    for image, version, name in zip(
+        table["image"].to_pylist(), table["image_version"].to_pylist(), names, strict=True
+    ):
+        assert fetch(image, version=version, missing=ErrorCode.IMAGE_NOT_FOUND).data == name.encode()
 
 
 def test_a_missing_bucket_is_reported(s3: Any, tmp_path: Path) -> None:

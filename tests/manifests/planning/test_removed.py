@@ -61,14 +61,20 @@ def test_what_was_pruned_is_removed_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "below"), [("box/a", False), ("box", True), ("box/a/b", False), ("box", False), ("bo", True)]
+    ("name", "below"),
+    [
+        *(("box/a", False), ("box", True), ("box/a/b", False), ("box", False), ("bo", True)),
+        *(("", True), ("", False)),
+    ],
 )
 def test_what_the_listing_found_is_not_removed(name: str, below: bool) -> None:
-    """A photo that is left out of the manifest, or lies below a link, is still there."""
+    """A photo that is left out of the manifest, or lies below a link, is still there; all lies below
+    the folder without a name, which is the listed one.
+    """
     committed = COMMITTED.slice(0, 1).set_column(1, "item_id", pa.array(["box/a"]))
     present = pa.table({"item_id": [name], "below": [below]})
     found = removed(pa.table({"item_id": ["other"]}), committed, present)["item_id"].to_pylist()
-    assert found == ([] if (name, below) in {("box/a", False), ("box", True)} else ["box/a"])
+    assert found == ([] if (name, below) in {("box/a", False), ("box", True), ("", True)} else ["box/a"])
 
 
 def items(*names: str, shown: datetime = STARTED - 400 * DAY) -> pa.Table:

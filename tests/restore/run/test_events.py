@@ -40,7 +40,7 @@ def test_every_event_is_one_line_of_the_schema() -> None:
     events.failed(outcomes_table([outcome("a/1", "mask_full"), outcome("a/2", None)], []))
     events.part("metadata/run=x/part-00000.parquet", 2, 2)
     events.stop("stopped by a signal")
-    events.end("some_failed", 3, {"restored": 1, "failed": 1}, {"mask_full": 1}, "reports/r/index.html")
+    events.end("some_failed", 3, {"restored": 1, "failed": 1}, {"mask_full": 1}, "reports/r/index.html", 2)
     events = [check_event(line) for line in stream.getvalue().splitlines()]
     assert list(dict.fromkeys(event["event"] for event in events)) == list(EVENTS)
     assert {event["run_id"] for event in events} == {RUN}

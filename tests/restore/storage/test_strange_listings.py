@@ -53,6 +53,11 @@ def strange(
         yield Strange
 
 
+def nothing(name: str) -> bool:
+    """No name is passed over."""
+    return False
+
+
 @pytest.mark.parametrize(
     ("pages", "words"),
     [
@@ -67,7 +72,7 @@ def test_a_listing_that_cannot_be_whole_is_refused(
 ) -> None:
     strange.pages = list(pages)
     with pytest.raises(StorageConfigError, match=words):
-        list(photographs("s3://bucket/scans", print))
+        list(photographs("s3://bucket/scans", nothing))
     strange.pages = list(pages)
     with pytest.raises(StorageConfigError, match=words):
         versions([f"s3://bucket/scans/{name}" for name in NAMES])
@@ -75,4 +80,4 @@ def test_a_listing_that_cannot_be_whole_is_refused(
 
 def test_doubled_entries_come_once(strange: type[Strange]) -> None:
     strange.pages = [page(NAMES[:2] * 2, "t", more=True), page(NAMES[1:])]
-    assert sorted(entry.path for entry in photographs("s3://bucket/scans", print)) == NAMES
+    assert sorted(entry.path for entry in photographs("s3://bucket/scans", nothing)) == NAMES
