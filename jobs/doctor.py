@@ -109,16 +109,17 @@ def _classical() -> Iterator[Finding]:
 
 
 def _image_formats() -> Iterator[Finding]:
-    from restore.formats import FORMATS
+    from restore.formats import FORMATS, WRITTEN
     from restore.imaging.codec import unreadable_formats
 
     if lacking := unreadable_formats():
         way_out = "install pyvips-binary, which holds all of them"
         yield Finding("images", BROKEN, f"libvips cannot read {', '.join(lacking)}", way_out)
     else:
-        text = (
-            f"pyvips {version('pyvips')} reads and writes {', '.join(row.label for row in FORMATS.values())}"
-        )
+        both = ", ".join(FORMATS[name].label for name in WRITTEN)
+        alone = ", ".join(row.label for row in FORMATS.values() if not row.written)
+        libvips = f"pyvips {version('pyvips')} reads and writes {both}"
+        text = f"{libvips}; imagecodecs {version('imagecodecs')} reads {alone}"
         yield Finding("images", OK, text)
 
 

@@ -23,7 +23,9 @@ class FormatRow:
         label: as people write it.
         extensions: of files' names, without the dot; the first is the one that is written.
         signatures: alternatives; each is bytes by their offset, all of which a file of this format holds.
-        loader: libvips' class is `VipsForeignLoad<loader>Buffer`.
+        loader: libvips' class is `VipsForeignLoad<loader>Buffer`; "" where libvips does not read it.
+        written: whether pictures are stored in it; a listing takes only files of such formats for photos.
+        successor: the format that a lossy or unwritten one is stored in, unless the picture is CMYK.
         longest_side: the most pixels that a side can have.
         lossless: whether its compression keeps every sample.
         gray, alpha, cmyk, deep: whether it holds one channel, alpha, CMYK, 16 bits.
@@ -35,6 +37,8 @@ class FormatRow:
     extensions: tuple[str, ...]
     signatures: tuple[Mapping[int, bytes], ...]
     loader: str
+    written: bool = True
+    successor: Format = "png"
     longest_side: int = 2**31 - 1
     lossless: Literal["always", "optional", "never"] = "always"
     gray: bool = True
@@ -88,10 +92,22 @@ FORMATS: Mapping[Format, FormatRow] = MappingProxyType(
             lossless="optional",
             gray=False,
         ),
+        "jpeg2000": FormatRow(
+            label="JPEG 2000",
+            extensions=("jp2", "j2k", "jpf", "jpx", "jph", "j2c"),
+            signatures=({0: b"\0\0\0\x0cjP  \r\n\x87\n"}, {0: b"\xff\x4f\xff\x51"}),
+            loader="",
+            written=False,
+            successor="tiff",
+        ),
     }
 )
 
+WRITTEN: tuple[Format, ...] = tuple(name for name, row in FORMATS.items() if row.written)
+"""The formats that pictures are stored in."""
+
+
 EXTENSIONS: Mapping[str, Format] = MappingProxyType(
-    {extension: name for name, row in FORMATS.items() for extension in row.extensions}
+    {extension: name for name in WRITTEN for extension in FORMATS[name].extensions}
 )
-"""The format of each extension, in lower case."""
+"""The written format of each extension, in lower case."""

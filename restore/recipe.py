@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from restore.errors import ErrorCode, ItemError, UsageError
-from restore.formats import FORMATS
+from restore.formats import WRITTEN
 from restore.methods import CHECKPOINTS, METHODS, Role
 
 Scheduler = Literal["checkpoint", "euler", "dpmpp_2m_karras", "ddim", "unipc"]
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     OutputFormat: TypeAlias = str
 else:
     EngineName = Literal[("auto", *METHODS)]
-    OutputFormat = Literal[("source", *FORMATS)]
+    OutputFormat = Literal[("source", *WRITTEN)]
 
 MAX_MARGIN = 8192
 """The most that `expand` adds on one side, px."""

@@ -17,7 +17,7 @@ from PIL import ImageCms
 
 from restore.errors import ErrorCode, ItemError
 from restore.formats import FORMATS, Format
-from restore.imaging import color, metadata, vips_reader
+from restore.imaging import color, imagecodecs_reader, metadata, vips_reader
 from restore.imaging.metadata import exif, sniff
 from restore.imaging.metadata.record import Metadata
 from restore.imaging.opened import Opened
@@ -63,7 +63,7 @@ def read_header(data: bytes, *, max_megapixels: float = math.inf) -> Header:
         orientation=meta.orientation,
         pages=meta.pages,
         floating=opened.floating,
-        whole=opened.whole,
+        decoder_bytes=opened.decoder_bytes,
     )
 
 
@@ -127,6 +127,8 @@ def _open(data: bytes, max_megapixels: float = math.inf) -> tuple[Format, Opened
 
 
 def _opened(data: bytes, form: Format, meta: Metadata) -> Opened:
+    if meta.stated is not None and meta.size is not None:
+        return imagecodecs_reader.opened(data, form, meta.stated, meta.size)
     if meta.samples is None:
         return vips_reader.opened(data, form)
     if for_libvips(meta.samples):
@@ -210,9 +212,10 @@ def encode(
 def _target(picture: Picture, output_format: OutputFormat) -> Format:
     if output_format != "source":
         return output_format
-    if picture.lossless or picture.format == "tiff":
+    row = FORMATS[picture.format]
+    if row.written and (picture.lossless or picture.format == "tiff"):
         return picture.format
-    return "tiff" if picture.mode == "CMYK" else "png"
+    return "tiff" if picture.mode == "CMYK" else row.successor
 
 
 def _fit(picture: Picture, form: Format) -> tuple[Picture, tuple[str, ...], tuple[str, ...]]:
@@ -338,7 +341,7 @@ def unreadable_formats() -> list[str]:
     return [
         row.label
         for row in FORMATS.values()
-        if not pyvips.type_from_name(f"VipsForeignLoad{row.loader}Buffer")
+        if row.loader and not pyvips.type_from_name(f"VipsForeignLoad{row.loader}Buffer")
     ]
 
 

@@ -21,7 +21,7 @@ class Opened:
         floating: whether the samples are floating point numbers, 16 or 32 bits as stored.
         alpha: what the last channel of LA and RGBA is.
         noted: names of a storage form that the decoded picture does not keep.
-        whole: whether the decoder holds the whole picture, as for a progressive JPEG.
+        decoder_bytes: what the decoder holds beside the decoded samples, as for a progressive JPEG.
         samples: decodes all samples, `(H, W)` or `(H, W, C)`.
         strips: decodes the same samples in strips of `STRIP_ROWS` rows, from the top.
 
@@ -35,7 +35,7 @@ class Opened:
     floating: bool = False
     alpha: Alpha = "straight"
     noted: tuple[str, ...] = ()
-    whole: bool = False
+    decoder_bytes: int = 0
     samples: Callable[[], Pixels]
     strips: Callable[[], Iterator[tuple[slice, Pixels]]]
 

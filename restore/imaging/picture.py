@@ -76,7 +76,7 @@ class Header:
         width, height: px, upright.
         mode: of the stored colours; a palette of grays decodes to L and is RGB here.
         floating: whether samples are floating point numbers.
-        whole: whether the decoder holds the whole picture, as for a progressive JPEG.
+        decoder_bytes: memory that the decoder takes beside the samples, as for a progressive JPEG.
     """
 
     format: Format
@@ -87,7 +87,7 @@ class Header:
     orientation: int
     pages: int
     floating: bool = False
-    whole: bool = False
+    decoder_bytes: int = 0
 
     @property
     def bytes(self) -> int:

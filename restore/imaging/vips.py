@@ -25,7 +25,7 @@ pyvips.cache_set_max(0)
 pyvips.concurrency_set(1)
 # No loader but those of the accepted formats can run, whatever bytes come and whichever module asks.
 pyvips.operation_block_set("VipsForeignLoad", True)
-for _row in FORMATS.values():
+for _row in (row for row in FORMATS.values() if row.loader):
     pyvips.operation_block_set(f"VipsForeignLoad{_row.loader}Buffer", False)
 
 

@@ -42,6 +42,7 @@ def opened(data: bytes, form: Format, alpha: Alpha = "straight") -> Opened:
         raise unreadable(form, f"its header: {first_line(error)}") from None
     depth, mode = _samples(image)
     bits = image.get("bits-per-sample") if image.get_typeof("bits-per-sample") else 8
+    whole = form == "webp" or bool(image.get_typeof("interlaced"))
     return Opened(
         width=image.width,
         height=image.height,
@@ -49,7 +50,7 @@ def opened(data: bytes, form: Format, alpha: Alpha = "straight") -> Opened:
         mode=mode,
         alpha=alpha,
         noted=(f"{bits}-bit",) if bits < 8 else (),
-        whole=form == "webp" or bool(image.get_typeof("interlaced")),
+        decoder_bytes=2 * image.width * image.height * image.bands * depth // 8 if whole else 0,
         samples=lambda: _pixels(image, data, form),
         strips=lambda: _strips(image, form),
     )

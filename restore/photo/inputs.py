@@ -50,15 +50,15 @@ def memory_for_photo(data: bytes, recipe: Recipe, job: Job, copies: int) -> int:
         return 0
     canvas_share = outpaint.growth((header.width, header.height), recipe.margins)
     held = copies + (canvas_share > 1)
-    decoding = 1 + (header.orientation > 1) + 2 * header.whole
-    whole = int(header.bytes * max(decoding, held * canvas_share))
+    decoding = header.bytes * (1 + (header.orientation > 1)) + header.decoder_bytes
+    whole = max(decoding, int(header.bytes * held * canvas_share))
     return len(data) + whole + int(_MASKS * header.width * header.height * canvas_share)
 
 
 def memory_for_mask(mask: Fetched | None, job: Job) -> int:
     """Bytes of memory that decoding a mask's file takes, 0 where it will fail."""
     header = mask and _header(mask.data, job)
-    return header.bytes * (1 + 2 * header.whole) if header else 0
+    return header.bytes + header.decoder_bytes if header else 0
 
 
 def _header(data: bytes, job: Job) -> Header | None:

@@ -505,6 +505,43 @@ def webps() -> Iterator[Kind]:
     )
 
 
+def jpegs_2000() -> Iterator[Kind]:
+    lossless, more = pil(RGB, "JPEG2000", irreversible=False), {"suffix": "jp2"}
+    stream = lossless.index(b"\xff\x4f\xff\x51")
+    size = stream + 8  # right, bottom, left, top, and then those of a tile
+    yield good("jpeg 2000", lossless, RGB, **more)
+    yield good("jpeg 2000 codestream named tif", lossless[stream:], RGB, suffix="tif")
+    yield good("jpeg 2000 in tiles", pil(RGB, "JPEG2000", tile_size=(32, 32)), RGB, **more)
+    yield good("jpeg 2000 with trailing garbage", lossless + b"garbage" * 9, RGB, **more)
+    yield bad("jpeg 2000 cut in the middle", lossless[: len(lossless) // 2], UNREADABLE, **more)
+    yield bad("jpeg 2000 codestream that is cut", lossless[stream : len(lossless) // 2], UNREADABLE, **more)
+    yield bad("jpeg 2000 of no codestream", lossless[: stream - 8], UNREADABLE, **more)
+    yield bad(
+        "jpeg 2000 of a million boxes", lossless[:32] + b"\0\0\0\x08free" * 1_000_000, UNREADABLE, **more
+    )
+    yield bad(
+        "jpeg 2000 bomb of 60000 x 60000",
+        poked(lossless, size, ">8L", 60_000, 60_000, 0, 0, 60_000, 60_000, 0, 0),
+        TOO_LARGE,
+        **more,
+    )
+    yield bad(
+        "jpeg 2000 that claims 19000 x 20000",
+        poked(lossless, size, ">8L", 19_000, 20_000, 0, 0, 19_000, 20_000, 0, 0),
+        UNREADABLE,
+        **more,
+    )
+    yield bad("jpeg 2000 in tiles of 1 x 1", poked(lossless, size + 16, ">2L", 1, 1), UNREADABLE, **more)
+    yield bad("jpeg 2000 of signed samples", poked(lossless, size + 34, ">B", 0x87), UNSUPPORTED, **more)
+    yield bad("jpeg 2000 of 16384 channels", poked(lossless, size + 32, ">H", 16_384), UNREADABLE, **more)
+
+
+def poked(data: bytes, at: int, form: str, *values: int) -> bytes:
+    changed = bytearray(data)
+    struct.pack_into(form, changed, at, *values)
+    return bytes(changed)
+
+
 def riff(chunks: bytes) -> bytes:
     return struct.pack("<4sL4s", b"RIFF", len(chunks) + 4, b"WEBP") + chunks
 
@@ -525,7 +562,6 @@ def strangers() -> Iterator[Kind]:
     yield bad("a ZIP", b"PK\3\4" + bytes(40), UNSUPPORTED)
     yield bad("an animated GIF", gif, UNSUPPORTED)
     yield bad("a BMP", pil(RGB, "BMP"), UNSUPPORTED)
-    yield bad("a JPEG 2000", pil(RGB, "JPEG2000"), UNSUPPORTED)
     yield bad("a HEIC", b"\0\0\0\x18ftypheic" + bytes(40), UNSUPPORTED)
     yield bad("a netpbm", pil(RGB, "PPM"), UNREADABLE)
     yield bad("a pickle", b"\x80\x04cos\nsystem\n(S'true'\ntR.", UNREADABLE)
@@ -636,7 +672,7 @@ def names() -> Iterator[Kind]:
 
 @cache
 def kinds() -> tuple[Kind, ...]:
-    groups = (jpegs, pngs, tiffs, webps, strangers, masks, placements, names)
+    groups = (jpegs, pngs, tiffs, webps, jpegs_2000, strangers, masks, placements, names)
     return tuple(kind for group in groups for kind in group())
 
 

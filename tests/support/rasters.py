@@ -60,6 +60,7 @@ def rasters() -> Iterator[Raster]:
     yield from pngs()
     yield from jpegs()
     yield from webps()
+    yield from jpegs_2000()
 
 
 # PNG, written chunk by chunk (PNG Specification, Third Edition) --------------------------------------
@@ -173,6 +174,32 @@ def jpegs() -> Iterator[Raster]:
     for name, space in (("CMYK", "CMYK"), ("YCCK", "YCCK")):
         data = imagecodecs.jpeg8_encode(cmyk, level=90, colorspace="CMYK", outcolorspace=space)
         yield Raster("JPEG, CMYK", name, data, 255 - imagecodecs.jpeg8_decode(data), "tif")
+
+
+def jpegs_2000() -> Iterator[Raster]:
+    """By OpenJPEG in imagecodecs and Pillow. Of those without loss the samples themselves are the truth."""
+    for photometric, alpha, bits in (
+        *product(("gray", "RGB"), ("", "alpha"), (8, 16)),
+        *product(("gray", "RGB"), ("",), (1, 4, 10, 12, 14)),
+    ):
+        mix = Mix(photometric, alpha=alpha, bits=bits)
+        samples = truth(mix)
+        shown = np.rint(samples * (255 / (2**bits - 1))).astype(np.uint8) if bits < 8 else samples
+        for form in ("JP2", "J2K"):
+            data = imagecodecs.jpeg2k_encode(
+                samples.squeeze(), level=0, reversible=True, codecformat=form, bitspersample=bits
+            )
+            name = f"{photometric}{' with alpha' * bool(alpha)} {bits}-bit {form}"
+            yield Raster("JPEG 2000, lossless", name, data, shown, "tif")
+    photo = truth(Mix())
+    for name, options in {"tiles": {"tile_size": (16, 16)}, "layers": {"quality_layers": [20, 5, 0]}}.items():
+        yield Raster("JPEG 2000, lossless", name, pil(photo, "JPEG2000", **options), photo, "tif")
+    high = imagecodecs.htj2k_encode(photo, reversible=True)
+    yield Raster("JPEG 2000, lossless", "high throughput", high, photo, "tif")
+    for level in (30, 40):
+        data = imagecodecs.jpeg2k_encode(photo, level=level)
+        shown = imagecodecs.jpeg2k_decode(data)
+        yield Raster("JPEG 2000, lossy", f"{level} dB", data, shown, "tif")
 
 
 def webps() -> Iterator[Raster]:

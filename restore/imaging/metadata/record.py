@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from restore.imaging.pixels import Alpha, Mode
 from restore.imaging.tiff.samples import Samples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """The samples of a format that libvips does not read, as its own header states them.
+
+    Attributes:
+        bits: of one sample.
+        alpha: what the last channel of LA and RGBA is.
+    """
+
+    mode: Mode
+    bits: int
+    alpha: Alpha = "straight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +34,7 @@ class Metadata:
         pages: pictures in the file, at least; 2 stands for several.
         palette: whether samples are indices of colours.
         samples: how a TIFF's samples lie.
+        stated: the samples of a format that libvips does not read.
         found: the kind of samples that is not accepted, in words; None where they are accepted.
         dropped: names of what a Picture has no field for, or what is malformed.
     """
@@ -34,5 +50,6 @@ class Metadata:
     lossless: bool = True
     palette: bool = False
     samples: Samples | None = None
+    stated: Stated | None = None
     found: str | None = None
     dropped: tuple[str, ...] = ()

@@ -15,8 +15,6 @@ _REFUSED: Mapping[bytes, str] = {
     b"PK\3\4": "a ZIP archive",
     b"\x1f\x8b": "a gzip archive",
     b"8BPS": "a Photoshop PSD",
-    b"\0\0\0\x0cjP  ": "a JPEG 2000",
-    b"\xff\x4f\xff\x51": "a JPEG 2000",
     b"\xff\x0a": "a JPEG XL",
     b"\0\0\0\x0cJXL ": "a JPEG XL",
     b"\x76\x2f\x31\x01": "an OpenEXR",

@@ -7,6 +7,7 @@ allocate or repeat is checked against the picture's size before.
 from __future__ import annotations
 
 import io
+import logging
 import math
 import struct
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from restore.imaging.pixels import Mode, Pixels, widened, with_turned_signs
 from restore.imaging.refusals import unreadable, unsupported
 from restore.imaging.tiff.samples import BLACK_IS_ZERO, CIELAB, CMYK, PALETTE, RGB, WHITE_IS_ZERO, Samples
 
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # a photo's faults belong into its row alone
 # What tifffile and imagecodecs raise on malformed samples.
 _FAULTS = (
     tifffile.TiffFileError,
@@ -62,7 +64,7 @@ def opened(stripped: bytes, samples: Samples) -> Opened:
         floating=samples.floating,
         alpha=samples.alpha,
         noted=(f"{samples.bits}-bit",) if samples.bits < 8 and samples.photometric != PALETTE else (),
-        whole=True,
+        decoder_bytes=2 * samples.width * samples.height * samples.channels * _dtype(samples)().itemsize,
         samples=lambda: _pixels(stripped, samples),
         strips=lambda: _bands(stripped, samples),
     )

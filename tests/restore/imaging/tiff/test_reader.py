@@ -49,7 +49,7 @@ def test_rare_samples_survive_in_their_own_depth(mix: Mix) -> None:
     header, picture = read_header(data), decode(data)
     assert (header.width, header.height, header.mode) == (picture.width, picture.height, picture.mode)
     assert (header.bit_depth, header.floating) == (picture.bit_depth, picture.floating)
-    assert picture.pixels.nbytes == header.bytes and header.whole
+    assert picture.pixels.nbytes == header.bytes and header.decoder_bytes
     whole = np.concatenate([part for _, part in strips(data)])
     assert same(whole, picture.pixels)
     encoded = encode(picture, "source", 95)
