@@ -165,3 +165,52 @@ def test_every_mode_and_depth_keeps_its_shape_and_the_input(mode: Mode, deep: bo
     assert 0 <= tones.low < tones.high <= 1
     back = from_srgb(painted, window, mode, None, tones)
     assert back.shape == window.shape and back.dtype == dtype
+
+
+def test_cielab_is_the_one_of_white_d50_both_ways() -> None:
+    """By LittleCMS' own Lab profile, which Pillow makes for white D50."""
+    lab = from_srgb(RGB, np.zeros_like(RGB), "LAB", None, Range())
+    stored = lab ^ np.uint8([0, 128, 128])  # Pillow holds a* and b* as two's complement
+    shown = ImageCms.profileToProfile(
+        Image.fromarray(stored, "LAB"),
+        ImageCms.createProfile("LAB", 5003),
+        ImageCms.createProfile("sRGB"),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        outputMode="RGB",
+    )
+    assert np.abs(np.asarray(shown).astype(int) - RGB).mean() < 1.5
+    assert np.abs(srgb.lab_to_srgb(lab).astype(int) - RGB).mean() < 1
+    deep = from_srgb(RGB, np.zeros(RGB.shape, np.uint16), "LAB", None, Range())
+    assert np.abs(srgb.lab_to_srgb(deep, 8).astype(int) - RGB).max() <= 1
+    assert srgb.fits(b"\0" * 16 + b"Lab ", "LAB")
+
+
+def test_gray_in_cielab_has_no_colour() -> None:
+    gray = np.repeat(GRAY[..., None], 3, axis=2)
+    assert (
+        np.abs(from_srgb(gray, np.zeros_like(gray), "LAB", None, Range())[..., 1:].astype(int) - 128).max()
+        <= 1
+    )
+
+
+@pytest.mark.parametrize("icc", [None, profile("p3")])
+def test_floating_point_windows_come_back(icc: bytes | None) -> None:
+    window = RGB.astype(np.float32) / 255
+    shown, tones = to_srgb(window, KNOWN, "RGB", icc)
+    again = from_srgb(shown, window, "RGB", icc, tones)
+    assert again.dtype == np.float32 and np.abs(again - window).mean() < 1 / 255
+
+
+def test_floating_point_beyond_white_is_stretched_and_comes_back() -> None:
+    window = GRAY.astype(np.float32) / 40 - 1
+    shown, tones = to_srgb(window, KNOWN, "L", None)
+    assert (tones.low < 0, tones.high > 5) == (True, True) and np.ptp(shown) > 200
+    assert np.abs(from_srgb(shown, window, "L", None, tones) - window).mean() < 0.05
+
+
+def test_native_levels_of_floating_point_come_back_to_a_65535th() -> None:
+    for window in (GRAY.astype(np.float32) * 7 - 300, np.full((4, 5), 0.25, np.float32)):
+        tones = srgb.range_of_levels(window)
+        levels = srgb.to_levels(window, tones)
+        assert levels.dtype == np.uint16
+        assert np.abs(srgb.from_levels(levels, tones) - window).max() <= (tones.high - tones.low) / 65535

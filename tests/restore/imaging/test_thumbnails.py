@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageCms
 from skimage import data
 
+from restore.imaging.color import Range, from_srgb
 from restore.imaging.picture import Picture
 from restore.imaging.thumbnails import LONG_SIDE, damage_overlay, thumbnail
 
@@ -48,9 +49,17 @@ def test_every_mode_and_depth_shows_the_same_photo() -> None:
         (gray.astype(np.uint16) * 257, "L"),
         (np.dstack([gray] * 3), "RGB"),
         (np.dstack([gray, gray, gray, opaque]).astype(np.uint16) * 257, "RGBA"),
+        ((gray / 255).astype(np.float32), "L"),
+        (from_srgb(np.dstack([gray] * 3), np.zeros_like(rgb), "LAB", None, Range()), "LAB"),
     ]
-    shown = [np.asarray(opened(thumbnail(Picture(px, mode, "png", True))).convert("L")) for px, mode in same]
-    assert all(np.abs(one.astype(int) - shown[0]).mean() < 0.6 for one in shown)
+    pictures = [Picture(px, mode, "tiff", True) for px, mode in same]
+    infrared = np.dstack([gray, gray, gray, gray // 2])
+    pictures.append(Picture(infrared, "RGBA", "tiff", True, alpha="unspecified"))
+    pictures.append(Picture(np.dstack([gray, opaque]), "LA", "tiff", True, alpha="premultiplied"))
+    shown = [np.asarray(opened(thumbnail(picture)).convert("L")) for picture in pictures]
+    for picture, one in zip(pictures, shown, strict=True):
+        limit = 0.6 if picture.mode != "LAB" else 0.8  # whose lightness is averaged, and not its light
+        assert np.abs(one.astype(int) - shown[0]).mean() < limit, (picture.mode, picture.pixels.dtype)
 
 
 def test_transparent_corners_are_white_and_cmyk_is_srgb() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from restore.imaging.codec import Mode
-from restore.imaging.color import Range, to_srgb
+from restore.engines import Sampler, Task, build
+from restore.imaging import codec
+from restore.imaging.color import Range, from_srgb, to_srgb
 from restore.imaging.picture import Picture
+from restore.imaging.pixels import Mode, widened
 from restore.photo.routing import EngineWindow, cut_engine_windows
 from restore.recipe import Recipe
 from restore.repair import composite
@@ -32,13 +35,17 @@ SCANS: dict[str, tuple[Mode, Pixels]] = {
     "colour with alpha": ("RGBA", np.dstack([RGB, ALPHA])),
     "a dark scan, 16 bit": ("RGB", RGB.astype(np.uint16) * 12 + 300),
     "ink": ("CMYK", np.asarray(Image.fromarray(RGB).convert("CMYK"))),
+    "CIELAB": ("LAB", from_srgb(RGB, np.zeros_like(RGB), "LAB", None, Range())),
+    "CIELAB, 16 bit": ("LAB", from_srgb(RGB, np.zeros(RGB.shape, np.uint16), "LAB", None, Range())),
+    "floating point": ("RGB", RGB.astype(np.float32) / 255),
+    "floating point beyond white": ("L", GRAY.astype(np.float32) / 40 - 1),
 }
 NOWHERE = (0, 0, 0, 0)
 
 
 def seen(pixels: Pixels, mode: Mode) -> Pixels:
     """Colours as they are seen, in the picture's own depth: the same one has many mixtures of ink."""
-    if mode == "CMYK":
+    if mode in ("CMYK", "LAB"):
         return to_srgb(pixels, mode, None, Range())
     return pixels[..., :-1] if mode in ("LA", "RGBA") else pixels
 
@@ -77,7 +84,7 @@ def test_known_pixels_stay_bit_for_bit_and_the_repair_fits(kind: str) -> None:
     mode, truth = SCANS[kind]
     holes = damage(truth.shape)
     spoilt = truth.copy()
-    spoilt[holes] = np.iinfo(truth.dtype).max  # type: ignore[type-var]
+    spoilt[holes] = truth.max() if truth.dtype.kind == "f" else np.iinfo(truth.dtype).max  # type: ignore[type-var]
     picture = Picture(spoilt, mode, "tiff", True)
     done = repaired(picture, holes)
     assert done.pixels.shape == truth.shape and done.pixels.dtype == truth.dtype
@@ -90,6 +97,45 @@ def test_known_pixels_stay_bit_for_bit_and_the_repair_fits(kind: str) -> None:
     assert np.abs(shown - wanted)[near].mean() < 0.03 * np.ptp(wanted)
     if mode in ("LA", "RGBA"):
         assert np.array_equal(done.pixels[..., -1], spoilt[..., -1])
+
+
+NATIVE: dict[str, tuple[Picture, float]] = {
+    "8 bit": (Picture(RGB, "RGB", "tiff", True), 255),
+    "12 bit": (Picture(widened(RGB.astype(np.uint16) * 16 + 3, 12), "RGB", "tiff", True, bits=12), 65535),
+    "CIELAB": (Picture(SCANS["CIELAB, 16 bit"][1], "LAB", "tiff", True), 65535),
+    "floating point": (Picture(RGB.astype(np.float32) / 255, "RGB", "tiff", True), 1),
+    "16-bit floating point": (
+        Picture((GRAY / 255).astype(np.float16).astype(np.float32), "L", "tiff", True, bits=16), 1
+    ),
+    "floating point beyond white": (Picture(GRAY.astype(np.float32) / 40 - 1, "L", "tiff", True), 255 / 40),
+    "premultiplied": (
+        Picture(np.dstack([RGB // 3, ALPHA // 2]), "RGBA", "tiff", True, alpha="premultiplied"), 255
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NATIVE)
+def test_native_crops_of_every_kind_are_repaired_in_their_own_levels(kind: str) -> None:
+    truth, white = NATIVE[kind]
+    holes = damage(truth.pixels.shape)
+    spoilt = truth.pixels.copy()
+    colours = spoilt[..., :-1] if truth.mode == "RGBA" else spoilt
+    colours[holes] = colours.max()
+    picture = replace(truth, pixels=spoilt)
+    cuts = list(cut_engine_windows(picture, holes, dilate(holes, 5, 1), Recipe(engine="telea"), "telea"))
+    assert all(shot.pixels.dtype in (np.uint8, np.uint16) for shot in cuts), "all that an engine is given"
+    engine = build(["telea"])["telea"]
+    tasks = [Task("telea", shot.pixels, shot.mask, Sampler.of(Recipe()), 0) for shot in cuts]
+    windows = [each.window for each in engine.paint(tasks)]  # type: ignore[union-attr]
+    placements = [WindowPlacement(shot.window, packed(shot.part), shot.tones, True) for shot in cuts]
+    done = paste(picture, placements, windows, 4, NOWHERE)
+    assert composite.changed_outside(spoilt, done.pixels, done.editable_area) == 0
+    line = holes & (np.indices(holes.shape)[1] > 600)
+    assert np.abs(done.pixels.astype(float) - truth.pixels)[line].mean() < 0.02 * white
+    stored = codec.decode(codec.encode(replace(picture, pixels=done.pixels), "source", 95).data)
+    assert np.array_equal(stored.pixels, done.pixels), "the file holds the very levels"
+    if truth.alpha == "premultiplied":
+        assert (done.pixels[..., :3] <= done.pixels[..., 3:]).all(), "no colour is brighter than its alpha"
 
 
 def test_a_gray_print_stored_as_colour_gets_no_colour() -> None:

@@ -177,11 +177,13 @@ def test_modes_and_depths_of_one_photo_have_the_same_figures(feather_px):
         picture(np.repeat(gray[..., None], 3, axis=2)),
         picture(np.dstack([gray, alpha])),
         picture(np.dstack([gray, gray, gray, alpha])),
+        picture((gray / 255).astype(np.float32)),
+        picture(np.dstack([gray, alpha, alpha]), "LAB"),
     ]
     for figure in (colour_step, grain):
         expected = figure(picture(gray), damage, feather_px)
         assert [figure(other, damage, feather_px) for other in others] == pytest.approx(
-            [expected] * 4, rel=0.02
+            [expected] * 6, rel=0.02
         )
 
 
