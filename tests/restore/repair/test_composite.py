@@ -138,6 +138,16 @@ def test_a_few_wild_pixels_in_the_ring_do_not_shift_the_paint():
     assert rms(match_colour(painted, source, damage), truth, damage & flat) < 1.5
 
 
+def test_wild_pixels_of_floating_point_do_not_shift_the_paint_either():
+    truth = data.camera()[100:228, 100:260].astype(np.float32) / 255
+    damage = hole(truth.shape)
+    painted, source = truth + np.float32(8 / 255), truth.copy()
+    painted[44:50, 60:100] = 1
+    source[78:82, 60:100] = 0
+    flat = (truth > 20 / 255) & (truth < 240 / 255)
+    assert rms(match_colour(painted, source, damage), truth, damage & flat) < 1.5 / 255
+
+
 def test_paint_of_something_else_is_moved_but_not_stretched():
     rng = np.random.default_rng(5)
     source = rng.normal(90, 20, (100, 100)).clip(0, 255).astype(np.uint8)

@@ -138,6 +138,18 @@ def test_native_crops_of_every_kind_are_repaired_in_their_own_levels(kind: str) 
         assert (done.pixels[..., :3] <= done.pixels[..., 3:]).all(), "no colour is brighter than its alpha"
 
 
+def test_paint_is_no_brighter_than_the_alpha_that_it_is_multiplied_by() -> None:
+    """Where damage is more transparent than its surroundings, their colours are too bright for it."""
+    holes = damage(RGB.shape)
+    alpha = np.where(holes, 60, 255).astype(np.uint8)
+    colours = np.where(holes[..., None], 0, RGB)
+    picture = Picture(np.dstack([colours, alpha]), "RGBA", "tiff", True, alpha="premultiplied")
+    done = repaired(picture, holes)
+    assert (RGB[holes] > 60).any()
+    assert (done.pixels[..., :3] <= done.pixels[..., 3:]).all()
+    assert np.array_equal(done.pixels[..., 3], alpha)
+
+
 def test_a_gray_print_stored_as_colour_gets_no_colour() -> None:
     holes = damage(RGB.shape)
     picture = Picture(np.dstack([GRAY] * 3), "RGB", "png", True)
