@@ -24,6 +24,7 @@ class FormatRow:
         extensions: of files' names, without the dot; the first is the one that is written.
         signatures: alternatives; each is bytes by their offset, all of which a file of this format holds.
         loader: libvips' class is `VipsForeignLoad<loader>Buffer`; "" where libvips does not read it.
+        turned_by_itself: whether it states its way up itself, and EXIF's Orientation is to be ignored.
         written: whether pictures are stored in it; a listing takes only files of such formats for photos.
         successor: the format that a lossy or unwritten one is stored in, unless the picture is CMYK.
         longest_side: the most pixels that a side can have.
@@ -37,6 +38,7 @@ class FormatRow:
     extensions: tuple[str, ...]
     signatures: tuple[Mapping[int, bytes], ...]
     loader: str
+    turned_by_itself: bool = False
     written: bool = True
     successor: Format = "png"
     longest_side: int = 2**31 - 1
@@ -99,6 +101,22 @@ FORMATS: Mapping[Format, FormatRow] = MappingProxyType(
             loader="",
             written=False,
             successor="tiff",
+        ),
+        "avif": FormatRow(
+            label="AVIF",
+            extensions=("avif", "heif"),
+            signatures=tuple({4: b"ftyp" + brand} for brand in (b"avif", b"avis", b"mif1", b"miaf")),
+            loader="",
+            turned_by_itself=True,
+            written=False,
+        ),
+        "jpegxl": FormatRow(
+            label="JPEG XL",
+            extensions=("jxl",),
+            signatures=({0: b"\xff\x0a"}, {0: b"\0\0\0\x0cJXL \r\n\x87\n"}),
+            loader="",
+            turned_by_itself=True,
+            written=False,
         ),
     }
 )

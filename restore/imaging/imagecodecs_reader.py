@@ -1,4 +1,4 @@
-"""Opens the formats that imagecodecs decodes, whole and at once: JPEG 2000.
+"""Opens the formats that imagecodecs decodes, whole and at once: JPEG 2000, AVIF, JPEG XL.
 
 It is shown the coded samples alone, and only where their own header states a size within the limit.
 """
@@ -6,6 +6,7 @@ It is shown the coded samples alone, and only where their own header states a si
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import imagecodecs
 import numpy as np
@@ -18,9 +19,13 @@ from restore.imaging.picture import CHANNELS
 from restore.imaging.pixels import Pixels, widened
 from restore.imaging.refusals import unreadable
 
-_DECODERS: Mapping[Format, Callable[..., Pixels]] = {"jpeg2000": imagecodecs.jpeg2k_decode}
-_DECODER_BYTES = {"jpeg2000": 7}
-"""Bytes a sample that a decoder holds beside its result: OpenJPEG took 6, for 12 megapixels of 8 bits."""
+_DECODERS: Mapping[Format, Callable[..., Pixels]] = {
+    "jpeg2000": partial(imagecodecs.jpeg2k_decode, numthreads=1),
+    "avif": partial(imagecodecs.avif_decode, numthreads=1),
+    "jpegxl": partial(imagecodecs.jpegxl_decode, numthreads=1, keeporientation=True),
+}
+_DECODER_BYTES: Mapping[Format, int] = {"jpeg2000": 7, "avif": 4, "jpegxl": 4}
+"""Bytes a sample that a decoder holds beside its result. For 12 megapixels OpenJPEG took 6, the others 1."""
 _FAULTS = (RuntimeError, ValueError, MemoryError)
 
 
@@ -47,7 +52,7 @@ def opened(data: bytes, form: Format, stated: Stated, size: tuple[int, int]) -> 
 def _pixels(data: bytes, form: Format, stated: Stated, size: tuple[int, int]) -> Pixels:
     coded = metadata.strip(data, form)
     try:
-        pixels = _DECODERS[form](coded, numthreads=1)
+        pixels = _DECODERS[form](coded)
     except _FAULTS as error:
         raise unreadable(form, f"its decoder says: {error}") from None
     channels = CHANNELS[stated.mode]

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import pyvips
@@ -536,6 +537,23 @@ def jpegs_2000() -> Iterator[Kind]:
     yield bad("jpeg 2000 of 16384 channels", poked(lossless, size + 32, ">H", 16_384), UNREADABLE, **more)
 
 
+def stills() -> Iterator[Kind]:
+    """AVIF and JPEG XL."""
+    avif, jxl = (
+        bytes(imagecodecs.avif_encode(RGB, level=100)),
+        bytes(imagecodecs.jpegxl_encode(RGB, lossless=True)),
+    )
+    turned = np.ascontiguousarray(SCRATCH.T)
+    yield good("avif", avif, RGB, suffix="avif")
+    yield good("avif lying on its side", pil(RGB, "AVIF", exif=exif(6)), mask=mask_of(turned), damage=turned)
+    yield good("jpeg xl", jxl, RGB, suffix="jxl")
+    yield bad("avif cut in the middle", avif[: len(avif) // 2], UNREADABLE)
+    yield bad("avif bomb", poked(avif, avif.index(b"ispe") + 8, ">2L", 60_000, 60_000), TOO_LARGE)
+    yield bad("avif of no description", avif.replace(b"meta", b"free"), UNREADABLE)
+    yield bad("jpeg xl cut in the middle", jxl[: len(jxl) // 2], UNREADABLE)
+    yield bad("jpeg xl of linear light", bytes(imagecodecs.jpegxl_encode(DEEP, lossless=True)), UNSUPPORTED)
+
+
 def poked(data: bytes, at: int, form: str, *values: int) -> bytes:
     changed = bytearray(data)
     struct.pack_into(form, changed, at, *values)
@@ -563,6 +581,7 @@ def strangers() -> Iterator[Kind]:
     yield bad("an animated GIF", gif, UNSUPPORTED)
     yield bad("a BMP", pil(RGB, "BMP"), UNSUPPORTED)
     yield bad("a HEIC", b"\0\0\0\x18ftypheic" + bytes(40), UNSUPPORTED)
+    yield bad("a PSD", b"8BPS\0\1" + bytes(40), UNSUPPORTED)
     yield bad("a netpbm", pil(RGB, "PPM"), UNREADABLE)
     yield bad("a pickle", b"\x80\x04cos\nsystem\n(S'true'\ntR.", UNREADABLE)
 
@@ -672,7 +691,7 @@ def names() -> Iterator[Kind]:
 
 @cache
 def kinds() -> tuple[Kind, ...]:
-    groups = (jpegs, pngs, tiffs, webps, jpegs_2000, strangers, masks, placements, names)
+    groups = (jpegs, pngs, tiffs, webps, jpegs_2000, stills, strangers, masks, placements, names)
     return tuple(kind for group in groups for kind in group())
 
 

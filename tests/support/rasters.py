@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from tests.support.corpus import chunk, pil
+from tests.support.corpus import by_pillow, chunk, pil
 from tests.support.second_decoder import second as second_tiff
 from tests.support.tiffs import Mix, truth
 
@@ -61,6 +61,7 @@ def rasters() -> Iterator[Raster]:
     yield from jpegs()
     yield from webps()
     yield from jpegs_2000()
+    yield from avifs_and_jpegs_xl()
 
 
 # PNG, written chunk by chunk (PNG Specification, Third Edition) --------------------------------------
@@ -200,6 +201,28 @@ def jpegs_2000() -> Iterator[Raster]:
         data = imagecodecs.jpeg2k_encode(photo, level=level)
         shown = imagecodecs.jpeg2k_decode(data)
         yield Raster("JPEG 2000, lossy", f"{level} dB", data, shown, "tif")
+
+
+def avifs_and_jpegs_xl() -> Iterator[Raster]:
+    """By libavif and libjxl. Of those without loss the samples themselves are the truth."""
+    for photometric, alpha, bits in product(("gray", "RGB"), ("", "alpha"), (8, 10, 12)):
+        samples = truth(Mix(photometric, alpha=alpha, bits=bits))
+        shown = np.rint(samples * (65535 / (2**bits - 1))).astype(np.uint16) if bits > 8 else samples
+        depth = {} if bits == 8 else {"bitspersample": bits}
+        name = f"{photometric}{' with alpha' * bool(alpha)} {bits}-bit"
+        still = imagecodecs.avif_encode(samples.squeeze(), level=100, **depth)
+        yield Raster("AVIF, lossless", name, still, shown)
+        if bits == 8:  # imagecodecs calls deeper samples linear light
+            large = imagecodecs.jpegxl_encode(samples.squeeze(), lossless=True)
+            yield Raster("JPEG XL, lossless", name, large, shown)
+    photo = truth(Mix())
+    boxed = imagecodecs.jpegxl_encode(photo, lossless=True, usecontainer=True)
+    yield Raster("JPEG XL, lossless", "RGB 8-bit in boxes", boxed, photo)
+    for level in (40, 90):
+        still = imagecodecs.avif_encode(photo, level=level)
+        yield Raster("AVIF, lossy", f"level {level}", still, by_pillow(still))
+        large = imagecodecs.jpegxl_encode(photo, level=level)
+        yield Raster("JPEG XL, lossy", f"level {level}", large, imagecodecs.jpegxl_decode(large))
 
 
 def webps() -> Iterator[Raster]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Protocol
 
-from restore.formats import Format
+from restore.formats import FORMATS, Format
 from restore.imaging.metadata import exif
 from restore.imaging.metadata.record import Metadata
 from restore.imaging.pixels import Alpha
@@ -42,7 +42,7 @@ def read(data: bytes, form: Format) -> Metadata:
     """
     meta = _parser(form).read(data)
     if form != "tiff":  # whose EXIF is made upright where it is gathered from the file's own tags
-        meta = _settle_exif(meta)
+        meta = _settle_exif(meta, FORMATS[form].turned_by_itself)
     return _settle_dpi(_settle_xmp(meta))
 
 
@@ -55,14 +55,15 @@ def strip(data: bytes, form: Format) -> bytes:
     return _parser(form).strip(data)
 
 
-def _settle_exif(meta: Metadata) -> Metadata:
+def _settle_exif(meta: Metadata, turned: bool) -> Metadata:
     if meta.exif is None:
         return meta
     try:
         upright = exif.upright(meta.exif)
         entries, _ = exif.read_entries(meta.exif, *exif.first_directory(meta.exif))
         dpi = meta.dpi or exif.dpi_of(entries)
-        return replace(meta, exif=upright, dpi=dpi, orientation=exif.orientation_of(entries))
+        orientation = meta.orientation if turned else exif.orientation_of(entries)
+        return replace(meta, exif=upright, dpi=dpi, orientation=orientation)
     except ValueError:
         return replace(meta, exif=None, dropped=(*meta.dropped, "exif"))
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from restore.imaging.metadata import iptc
-from restore.imaging.metadata.boxes import Box, boxes
+from restore.imaging.metadata.fields.boxes import Box, boxes
 from restore.imaging.metadata.record import Metadata, Stated
 from restore.imaging.pixels import Alpha, Mode
 

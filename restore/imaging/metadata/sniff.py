@@ -15,11 +15,10 @@ _REFUSED: Mapping[bytes, str] = {
     b"PK\3\4": "a ZIP archive",
     b"\x1f\x8b": "a gzip archive",
     b"8BPS": "a Photoshop PSD",
-    b"\xff\x0a": "a JPEG XL",
-    b"\0\0\0\x0cJXL ": "a JPEG XL",
     b"\x76\x2f\x31\x01": "an OpenEXR",
     b"\0\0\1\0": "an icon",
 }
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
 
 
 def accepted_format(data: bytes) -> Format | None:
@@ -33,7 +32,7 @@ def refused_format(data: bytes) -> str | None:
         if data.startswith(signature):
             return name
     if data[4:8] == b"ftyp":
-        return "a HEIF, an AVIF or a video"
+        return "a HEIC" if data[8:12] in _HEIC else "a video or another ISO media file"
     head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith((b"<!doctype html", b"<html")):
         return "an HTML page"

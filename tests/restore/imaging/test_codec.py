@@ -162,7 +162,7 @@ def many(form: str) -> bytes:
     [
         many("TIFF"), many("PNG"), many("WEBP"), many("GIF"), pil(RGB, "BMP"),
         b"%PDF-1.7\n", b'<?xml version="1.0"?><svg/>', b"<svg></svg>", b"\n<!DOCTYPE html><html/>",
-        b"\0\0\0\x18ftypheic", tif(GRAY.astype(np.float64)), tif(GRAY.astype(np.uint32)),
+        b"\0\0\0\x18ftypheic", b"8BPS\0\1", tif(GRAY.astype(np.float64)), tif(GRAY.astype(np.uint32)),
         tif(GRAY.astype(np.int16)),
         tif(np.dstack([CMYK, GRAY]), photometric="separated", extrasamples=["unassalpha"]),
     ],
