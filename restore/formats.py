@@ -1,7 +1,7 @@
 """The file formats: one row each, and nothing else of this package imported.
 
-A new format is a row here, a file of its metadata below `restore.imaging.metadata`, a saver in
-`restore.imaging.codec`, and its kinds in the tests' corpus.
+A new format is a row here, a file of its metadata below `restore.imaging.metadata`, a decoder where libvips
+has none, a saver in `restore.imaging.codec` where it is written, and its kinds in the tests.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class FormatRow:
         longest_side: the most pixels that a side can have.
         lossless: whether its compression keeps every sample.
         gray, alpha, cmyk, deep: whether it holds one channel, alpha, CMYK, 16 bits.
-        any_samples: whether it holds samples of 10, 12 and 14 bits, and channels beside the colours that are
-            no plain alpha.
+        any_samples: whether it holds samples of every depth, CIELAB, floating point, and channels beside the
+            colours that are no plain alpha.
     """
 
     label: str

@@ -6,7 +6,6 @@ It is shown the coded samples alone, and only where their own header states a si
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import imagecodecs
 import numpy as np
@@ -19,10 +18,11 @@ from restore.imaging.picture import CHANNELS
 from restore.imaging.pixels import Pixels, widened
 from restore.imaging.refusals import unreadable
 
-_DECODERS: Mapping[Format, Callable[..., Pixels]] = {
-    "jpeg2000": partial(imagecodecs.jpeg2k_decode, numthreads=1),
-    "avif": partial(imagecodecs.avif_decode, numthreads=1),
-    "jpegxl": partial(imagecodecs.jpegxl_decode, numthreads=1, keeporientation=True),
+# The libraries are loaded with the first file that needs them.
+_DECODERS: Mapping[Format, Callable[[bytes], Pixels]] = {
+    "jpeg2000": lambda coded: imagecodecs.jpeg2k_decode(coded, numthreads=1),
+    "avif": lambda coded: imagecodecs.avif_decode(coded, numthreads=1),
+    "jpegxl": lambda coded: imagecodecs.jpegxl_decode(coded, numthreads=1, keeporientation=True),
 }
 _DECODER_BYTES: Mapping[Format, int] = {"jpeg2000": 7, "avif": 4, "jpegxl": 4}
 """Bytes a sample that a decoder holds beside its result. For 12 megapixels OpenJPEG took 6, the others 1."""
@@ -57,6 +57,7 @@ def _pixels(data: bytes, form: Format, stated: Stated, size: tuple[int, int]) ->
         raise unreadable(form, f"its decoder says: {error}") from None
     channels = CHANNELS[stated.mode]
     shape = (size[1], size[0]) if channels == 1 else (size[1], size[0], channels)
-    if pixels.size != np.prod(shape) or pixels.dtype != (np.uint8 if stated.bits <= 8 else np.uint16):
+    dtype = np.uint8 if stated.bits <= 8 else np.uint16
+    if pixels.shape[:2] != shape[:2] or pixels.size != np.prod(shape) or pixels.dtype != dtype:
         raise unreadable(form, f"{pixels.shape} samples of {pixels.dtype} are in it, not {shape}")
     return widened(pixels.reshape(shape), stated.bits)

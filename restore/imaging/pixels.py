@@ -44,7 +44,8 @@ def to_depth(values: npt.NDArray[np.floating[Any]], dtype: np.dtype[Any]) -> Pix
 def widened(levels: Pixels, bits: int) -> Pixels:
     """Levels of a number of bits over the full range of uint8 or uint16, to the nearest.
 
-    No two levels become one, so `narrowed` undoes it. Levels of 8 and 16 bits are returned as they are.
+    No two levels become one, so `narrowed` undoes it. Levels of 8 and 16 bits are returned as they are, and
+    those that more bits would hold are the highest.
 
     Args:
         levels: uint8 for 1 to 8 bits, uint16 for 9 to 16.
@@ -52,8 +53,8 @@ def widened(levels: Pixels, bits: int) -> Pixels:
     if bits in (8, 16):
         return levels
     dtype = np.dtype(np.uint8 if bits < 8 else np.uint16)
-    top = (1 << bits) - 1
-    table = (np.arange(top + 1, dtype=np.uint32) * int(white_level(dtype)) + top // 2) // top
+    top, white = (1 << bits) - 1, int(white_level(dtype))
+    table = (np.minimum(np.arange(white + 1, dtype=np.uint32), top) * white + top // 2) // top
     wide: Pixels = table.astype(dtype)[levels]
     return wide
 

@@ -52,7 +52,7 @@ def opened(data: bytes, form: Format, alpha: Alpha = "straight") -> Opened:
         noted=(f"{bits}-bit",) if bits < 8 else (),
         decoder_bytes=2 * image.width * image.height * image.bands * depth // 8 if whole else 0,
         samples=lambda: _pixels(image, data, form),
-        strips=lambda: _strips(image, form),
+        strips=lambda: _strips(image, data, form),
     )
 
 
@@ -76,6 +76,7 @@ def _samples(image: Any) -> tuple[int, Mode]:
 
 
 def _pixels(image: Any, data: bytes, form: Format) -> Pixels:
+    _check_end(data, form)
     try:
         return _without_complaint(lambda: samples_of(image), form)
     except pyvips.Error as error:
@@ -88,7 +89,8 @@ def _pixels(image: Any, data: bytes, form: Format) -> Pixels:
         raise _damaged(form, first_line(error)) from None
 
 
-def _strips(image: Any, form: Format) -> Iterator[tuple[slice, Pixels]]:
+def _strips(image: Any, data: bytes, form: Format) -> Iterator[tuple[slice, Pixels]]:
+    _check_end(data, form)
     region = pyvips.Region.new(image)
     try:
         for top in range(0, image.height, STRIP_ROWS):
@@ -99,6 +101,13 @@ def _strips(image: Any, form: Format) -> Iterator[tuple[slice, Pixels]]:
             yield slice(top, top + rows), np.ndarray(shape, dtype_of(image), stored)
     except pyvips.Error as error:
         raise _damaged(form, first_line(error)) from None
+
+
+def _check_end(data: bytes, form: Format) -> None:
+    try:
+        metadata.check_end(data, form)
+    except ValueError as error:
+        raise unreadable(form, str(error)) from None
 
 
 def _without_complaint(decode: Callable[[], _Decoded], form: Format) -> _Decoded:

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Protocol
 
 from restore.formats import FORMATS, Format
-from restore.imaging.metadata import exif
+from restore.imaging.metadata import exif, jpeg
 from restore.imaging.metadata.record import Metadata
 from restore.imaging.pixels import Alpha
 
@@ -53,6 +53,16 @@ def strip(data: bytes, form: Format) -> bytes:
         ValueError: the file's structure cannot be followed.
     """
     return _parser(form).strip(data)
+
+
+def check_end(data: bytes, form: Format) -> None:
+    """Refuse a file that ends where its decoder would not notice it.
+
+    Raises:
+        ValueError: samples are missing.
+    """
+    if form == "jpeg":
+        jpeg.check_end(data)
 
 
 def _settle_exif(meta: Metadata, turned: bool) -> Metadata:

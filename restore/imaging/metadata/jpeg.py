@@ -30,7 +30,6 @@ _PICTURES, _PICTURE = 0xB001, 0xB002  # of CIPA DC-007's index: their number, an
 
 def read(data: bytes) -> Metadata:
     """The metadata of the segments before the first scan."""
-    _check_end(data)
     exif = xmp = dpi = found = size = None
     profile: dict[int, bytes] = {}
     dropped, parts, resources = [], 0, b""
@@ -102,7 +101,7 @@ def _refused_frame(marker: int, frame: bytes, data: bytes) -> str | None:
     return None
 
 
-def _check_end(data: bytes) -> None:
+def check_end(data: bytes) -> None:
     """Refuses a file that ends between its scans: what is missing there, its decoder does not notice.
 
     Within a scan it does, so a file that lacks nothing but its end marker is read. In arithmetic coding it
