@@ -7,6 +7,7 @@ import os
 import stat
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -74,13 +75,17 @@ class DiskStore:
         A hard link to a finished file is the one way of POSIX to name it atomically without replacing.
 
         Raises:
-            FileExistsError: when the name is taken.
+            FileExistsError: when the name is taken by a file.
+            IsADirectoryError, NotADirectoryError: when it is taken by a folder, or a file stands where a
+                folder is needed; `filename` is that folder or file.
             StorageConfigError: when the file system has no hard links.
         """
         temporary = _write_beside(path, data)
         try:
             os.link(temporary, path)
         except OSError as error:
+            if isinstance(error, FileExistsError) and Path(path).is_dir():
+                raise IsADirectoryError(errno.EISDIR, "a folder has this name", path) from error
             if error.errno in _NO_LINKS:
                 raise StorageConfigError(
                     f"{path}: this file system lacks hard links, which atomic creates need; choose another"
@@ -98,7 +103,8 @@ class DiskStore:
 
     def remove(self, path: str) -> None:
         """Remove one file; a missing one is fine."""
-        Path(path).unlink(missing_ok=True)
+        with suppress(NotADirectoryError, IsADirectoryError):  # then no file has this name either
+            Path(path).unlink(missing_ok=True)
 
     def walk(self, folder: str) -> Iterator[Entry]:
         """All regular files below `folder`, also what killed writers left behind."""
@@ -131,7 +137,7 @@ class DiskStore:
         """Names of files and folders in `folder`, without those still being written."""
         try:
             names = {entry.name for entry in Path(folder).iterdir()}
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return set()
         return {name for name in names if not name.startswith(TEMPORARY)}
 
@@ -208,7 +214,11 @@ def _require_regular(path: str, status: os.stat_result) -> None:
 
 def _write_beside(path: str, data: bytes) -> Path:
     folder = Path(path).parent
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        taken = next((place for place in (folder, *folder.parents) if place.is_file()), folder)
+        raise NotADirectoryError(errno.ENOTDIR, "a folder is needed here", str(taken)) from error
     temporary = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
     try:
         with temporary.open("xb") as file:

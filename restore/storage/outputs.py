@@ -99,7 +99,10 @@ class OutStore:
 
     def read(self, path: str) -> bytes:
         """All bytes of one object; FileNotFoundError when there is none."""
-        return self._call(path, lambda store, full: store.get(full, _admit_any).data)
+        try:
+            return self._call(path, lambda store, full: store.get(full, _admit_any).data)
+        except NotADirectoryError as error:  # a file stands where its folder would be
+            raise FileNotFoundError(*error.args) from error
 
     def overwrite(self, path: str, data: bytes) -> None:
         """Store `data`, replacing what is there: for heartbeats and reports only."""
@@ -205,7 +208,7 @@ class OutStore:
         if refuses_name(error):
             return ItemError(
                 ErrorCode.INVALID_ROW,
-                f"{self.root} can hold no object named {path} ({describe(error)}); shorten the item_id",
+                f"{self.root} can hold no object named {path}{self._why_not(error)}",
             )
         if refuses_size(error):
             return ItemError(
@@ -214,6 +217,14 @@ class OutStore:
                 "output_format or another output",
             )
         return self._unusable(error)
+
+    def _why_not(self, error: OSError) -> str:
+        """Why a store can hold no object of a name, and the way out."""
+        if isinstance(error, NotADirectoryError | IsADirectoryError):
+            other = str(error.filename).removeprefix(f"{self.root}/")
+            kind = "file" if isinstance(error, NotADirectoryError) else "folder"
+            return f": the {kind} {other} is there, which a disk cannot hold too; rename one of the two items"
+        return f" ({describe(error)}); shorten the item_id"
 
 
 def _join(root: str, path: str) -> str:

@@ -216,6 +216,8 @@ def cannot_serve(error: OSError) -> str:
         return (
             f"access denied ({describe(error)}); check the credentials and grant list, read, write and delete"
         )
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "a file is there, where a folder is needed; choose another output"
     if isinstance(error, FileNotFoundError):
         return "there is no such bucket or folder; create it or correct its name"
     return f"cannot be used ({describe(error)}); choose another output"

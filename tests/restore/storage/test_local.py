@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from restore.errors import ErrorCode
+import pytest
+
+from restore.errors import ErrorCode, StorageConfigError
 from restore.storage import AccessPolicy, OutStore, fetch, versions
 from restore.storage.local import DiskStore
 from tests.support.stores import MISSING, code_of
@@ -32,6 +34,36 @@ def test_a_killed_writer_leaves_no_name(tmp_path: Path) -> None:
     assert store.create("images/a.png", b"again").existing is None
     store.remove(leftovers[0])
     assert store.names("images") == ["a.png"]
+
+
+def test_a_name_that_is_a_file_and_a_folder_is_the_photos_own_fault(tmp_path: Path) -> None:
+    """One item may be named as another one's object: a disk holds the first of them."""
+    store = OutStore.open(str(tmp_path))
+    store.create("images/a.png", b"a file")
+    store.create("images/b.png/c/d.png", b"below a folder")
+    for name, other in {
+        "images/a.png/b.png": "the file images/a.png is there",
+        "images/a.png/b/c.png": "the file images/a.png is there",
+        "images/b.png": "the folder images/b.png is there",
+        "images/b.png/c": "the folder images/b.png/c is there",
+    }.items():
+        with code_of(ErrorCode.INVALID_ROW) as raised:
+            store.create(name, b"x")
+        assert f"no object named {name}: {other}" in str(raised.value)
+    assert store.read("images/a.png") == b"a file" and store.read("images/b.png/c/d.png") == b"below a folder"
+    assert [entry.path for entry in store.list()] == ["images/a.png", "images/b.png/c/d.png"]
+
+
+def test_below_a_file_there_is_nothing(tmp_path: Path) -> None:
+    store = OutStore.open(str(tmp_path))
+    store.create("images/a.png", b"a file")
+    with pytest.raises(FileNotFoundError):
+        store.read("images/a.png/b.png")
+    for name in ("images/a.png/b.png", "images"):
+        store.remove(name)
+    assert store.names("images/a.png") == [] and store.names("images") == ["a.png"]
+    with pytest.raises(StorageConfigError, match="a file is there, where a folder is needed"):
+        OutStore.open(str(tmp_path / "images/a.png")).check()
 
 
 def test_changed_while_it_was_read(tmp_path: Path) -> None:
