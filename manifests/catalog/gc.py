@@ -40,9 +40,11 @@ class Garbage:
 
 
 def garbage(store: OutStore) -> Iterator[Garbage]:
-    """All that no row of any run names; rows from before their item was pruned do not count. Listed before
-    the rows are read, so that a row that is committed in the meantime still counts; what a run is about
-    to name shows as young.
+    """All that no row of any run names; rows from before their item was pruned do not count. An image that
+    a file system may take for one that a row names is no garbage.
+
+    Listed before the rows are read, so that a row that is committed in the meantime still counts; what a run
+    is about to name shows as young.
     """
     yield from (
         Garbage("upload", upload.path, None, upload.begun, upload)
@@ -73,13 +75,13 @@ def _unnamed_images(store: OutStore) -> Iterator[Garbage]:
         unnamed = con.sql(f"""
             SELECT {sql.names(_LISTED.names)} FROM listed
             ANTI JOIN (
-                SELECT DISTINCT output AS path
+                SELECT DISTINCT {sql.alike("output")} AS alike
                 FROM committed LEFT JOIN (
                     SELECT item_id, max(row_id) AS pruned_at
                     FROM committed WHERE status = '{REMOVED}' GROUP BY item_id
                 ) USING (item_id)
                 WHERE output IS NOT NULL AND (pruned_at IS NULL OR row_id > pruned_at)
-            ) USING (path)
+            ) ON {sql.alike("path")} = alike
             ORDER BY path
         """)
         for batch in unnamed.to_arrow_reader(10_000):

@@ -173,15 +173,24 @@ def _column_sql(name: str, values: dict[str, object]) -> str:
 
 
 def pruned_pictures(items: pa.Table, committed: Rows) -> Sequence[str]:
-    """The outputs that these items' rows name from before they were pruned: paths below OUT."""
+    """The outputs that these items' rows name from before they were pruned: paths below OUT.
+
+    Without those that a file system may take for an output of another item: `IMG` and `img` may be one file.
+    """
     with sql.connection() as con:
         con.register("items", items)
         register(con, "committed", committed)
         found = con.sql(f"""
-            SELECT DISTINCT output FROM (
-                SELECT output, row_id,
-                    max(row_id) FILTER (status = '{REMOVED}') OVER (PARTITION BY item_id) AS pruned_at
-                FROM committed SEMI JOIN items USING (item_id)
-            ) WHERE row_id < pruned_at AND output IS NOT NULL ORDER BY output
+            WITH pruned AS (
+                SELECT DISTINCT output, {sql.alike("output")} AS alike FROM (
+                    SELECT output, row_id,
+                        max(row_id) FILTER (status = '{REMOVED}') OVER (PARTITION BY item_id) AS pruned_at
+                    FROM committed SEMI JOIN items USING (item_id)
+                ) WHERE row_id < pruned_at AND output IS NOT NULL
+            )
+            SELECT output FROM pruned WHERE alike NOT IN (
+                SELECT {sql.alike("output")} AS found FROM committed ANTI JOIN items USING (item_id)
+                WHERE found IN (SELECT alike FROM pruned)
+            ) ORDER BY output
         """)
         return [output for (output,) in found.fetchall()]

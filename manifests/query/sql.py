@@ -52,6 +52,13 @@ def texts(values: Iterable[str]) -> str:
     return "(" + ", ".join(map(text, values)) + ")"
 
 
+def alike(path: str) -> str:
+    """SQL: a path as a file system may see it that takes upper and lower case, or Unicode's normal forms, for
+    one. Two paths that differ here are two files everywhere.
+    """
+    return f"lower(nfc_normalize({path}))"
+
+
 def json_text(expression: str) -> str:
     """SQL that writes a VARCHAR as `restore.identity.canonical` does; NULL as `null`.
 

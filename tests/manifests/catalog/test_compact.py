@@ -157,6 +157,18 @@ def test_garbage_is_what_no_row_names(store: OutStore) -> None:
     assert all(one.output and store.read(one.output) for one in kept)
 
 
+def test_a_picture_under_another_form_of_its_name_is_no_garbage(tmp_path: Path) -> None:
+    """Some disks list a name in another Unicode normal form, or in the case that it was first written in."""
+    store = OutStore.open(str(tmp_path))
+    one, other = pictured(store, 1), pictured(store, 2)
+    rows = [replace(one, output="images/Gr\u00fc\u00dfe.1.png"), replace(other, output="images/img.2.png")]
+    written(store, [rows])
+    for place in ("images/Gru\u0308\u00dfe.1.png", "images/IMG.2.png", "images/IMG.3.png"):
+        store.create(place, b"x")
+    unnamed = {one.output, other.output, "images/IMG.3.png"}
+    assert {found.path for found in garbage(store)} == unnamed
+
+
 def test_the_pictures_of_a_pruned_item_are_garbage_until_it_comes_back(store: OutStore) -> None:
     pruned, kept = pictured(store, 1), pictured(store, 2)
     removed = replace(pruned, status="removed", output=None)

@@ -170,6 +170,19 @@ def test_a_pruned_item_has_a_row_that_says_so_and_no_picture(tmp_path: Path) -> 
     assert current_pictures(committed, ("item_id",))["item_id"].to_pylist() == ["kept"]
 
 
+def test_a_picture_that_may_be_anothers_too_is_not_pruned(tmp_path: Path) -> None:
+    """Some disks take names that differ in case or in Unicode's normal form for one."""
+    store = OutStore.open(str(tmp_path))
+    outputs = {"IMG": "images/IMG.1.png", "img": "images/img.1.png", "e\u0301": "images/e\u0301.1.png"}
+    outputs |= {"\u00e9": "images/\u00e9.1.png", "a": "images/a.1.png", "a2": "images/a.2.png"}
+    rows = [outcome(n, item_id=item, output=output) for n, (item, output) in enumerate(outputs.items())]
+    written(store, [rows])
+    absent = pa.table({"item_id": ["img", "e\u0301", "a"]})
+    later = pa.table({"item_id": absent["item_id"], "status": ["removed"] * 3, "row_id": ["999999"] * 3})
+    committed = pa.concat_tables([committed_rows(store).to_table(), later], promote_options="default")
+    assert pruned_pictures(absent, committed) == ["images/a.1.png"]
+
+
 SET_LATER = ("row_id", "committed_at")
 
 
