@@ -18,6 +18,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.query.csv_cells import unmarked
 from manifests.reading.spreadsheet import (
     is_empty,
     is_utf16,
@@ -161,7 +162,7 @@ def _has_width(record: tuple[int, list[str]], width: int, separator: str, faults
 
 def _text_chunk(names: list[str], records: list[tuple[int, list[str]]]) -> Chunk:
     cells = zip(*(record for _, record in records), strict=True) if records else [()] * len(names)
-    columns = [pa.array([cell or None for cell in column], pa.string()) for column in cells]
+    columns = [unmarked(pa.array([cell or None for cell in column], pa.string())) for column in cells]
     return Chunk(_numbers(line for line, _ in records), pa.Table.from_arrays(columns, names))
 
 
