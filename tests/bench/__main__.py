@@ -1,8 +1,12 @@
-"""Runs the measurements: `python -m tests.bench [name ...]`, all of them without a name."""
+"""Runs the measurements: `python -m tests.bench [name ...] [option ...]`, all of them without a name.
+
+Only `quality` has options.
+"""
 
 from __future__ import annotations
 
 import sys
+from itertools import takewhile
 
 from tests.bench import (
     diff,
@@ -13,6 +17,7 @@ from tests.bench import (
     gpu,
     listing,
     memory,
+    quality,
     stock_chain,
     throughput,
     work,
@@ -30,8 +35,9 @@ BENCHES = {
     "gpu": gpu.main,
     "diff": diff.main,
     "formats": formats.main,
+    "quality": quality.main,
 }
 
-for name in sys.argv[1:] or BENCHES:
+for name in list(takewhile(lambda word: not word.startswith("-"), sys.argv[1:])) or BENCHES:
     print(f"== {name}", flush=True)
     BENCHES[name]()
