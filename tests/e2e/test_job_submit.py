@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ from manifests.catalog.rows import read_committed
 from restore.storage import OutStore
 from tests.support.archives import make_archive
 from tests.support.heads import Head, started_head, wait_for
+from tests.support.nodes import ROOT
 from tests.support.schemas import check_record
 
 PHOTOS = 80
@@ -76,15 +78,18 @@ def ids(out: Path) -> set[str]:
 
 
 def check_upload(head: Head) -> None:
-    """What was uploaded is the code and little else."""
+    """What was uploaded is the code that git tracks, without tests, documents and pictures."""
     found = head.folder.glob("session_latest/runtime_resources/working_dir_files/_ray_pkg_*")
     (package,) = [path for path in found if path.is_dir()]
-    files = [path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    size = sum(path.stat().st_size for path in files)
-    assert size < 1_000_000, f"{size} bytes"
-    top = {path.relative_to(package).parts[0] for path in files}
+    files = {path.relative_to(package): path.stat().st_size for path in package.rglob("*") if path.is_file()}
+    files = {path: size for path, size in files.items() if "__pycache__" not in path.parts}
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {str(path) for path in files} <= set(tracked.stdout.splitlines())
+    top = {path.parts[0] for path in files}
     assert {"jobs", "restore", "manifests", "cluster"} <= top
     assert not top & {".git", ".venv", ".readme", "demo", "tests"}
+    largest = max(files, key=lambda path: files[path])
+    assert files[largest] < 100_000, f"{largest} is no code: {files[largest]} bytes"
 
 
 def test_a_job_that_fails_says_why_and_ends_the_client_with_1(head: Head, tmp_path: Path) -> None:
