@@ -14,7 +14,6 @@ from ray.data._internal.execution.backpressure_policy import (
     ENABLED_BACKPRESSURE_POLICIES_CONFIG_KEY,
     BackpressurePolicy,
 )
-from ray.data._internal.execution.operators.actor_pool_map_operator import ActorPoolMapOperator
 from ray.data._internal.execution.operators.map_operator import MapOperator
 
 BLOCKS_PER_CPU = 2
@@ -32,28 +31,25 @@ class InFlightLimit(BackpressurePolicy):  # type: ignore[misc]
     def __init__(self, data_context: Any, topology: Any, resource_manager: Any) -> None:
         super().__init__(data_context, topology, resource_manager)
         steps = [op for op in topology if isinstance(op, MapOperator)]
-        paint = next((place for place, op in enumerate(steps) if isinstance(op, ActorPoolMapOperator)), 0)
-        self._first = steps[paint - 1] if paint else None
-        self._after = steps[paint:]
-        self._actors = steps[paint] if paint else None
+        self._prepare, self._paint, self._finish = steps[-3:]
 
     def can_add_input(self, op: Any) -> bool:
         """Whether a task of this operator may start."""
-        return op is not self._first or self.blocks < self.limit
+        return bool(op is not self._prepare or self.blocks < self.limit)
 
     @property
     def blocks(self) -> int:
         """Blocks that were begun and have not reached the driver."""
-        waiting = sum(self._topology[op].total_enqueued_input_blocks() for op in self._after)
-        running = sum(op.num_active_tasks() for op in [self._first, *self._after])
+        waiting = sum(self._topology[op].total_enqueued_input_blocks() for op in (self._paint, self._finish))
+        running = sum(op.num_active_tasks() for op in (self._prepare, self._paint, self._finish))
         return int(waiting + running)
 
     @property
     def limit(self) -> int:
         """Blocks that keep every CPU and every actor busy. It grows with the cluster."""
         cpus = self._resource_manager.get_global_limits().cpu or 1
-        actors = self._actors.get_actor_info().running if self._actors is not None else 0
-        return int(BLOCKS_PER_CPU * cpus) + BLOCKS_PER_ACTOR * max(1, actors)
+        actors = self._paint.get_actor_info().running
+        return int(BLOCKS_PER_CPU * cpus + BLOCKS_PER_ACTOR * max(1, actors))
 
 
 def limit_blocks_in_flight(context: Any) -> None:
