@@ -65,6 +65,24 @@ class Terms:
         return self.deadline - min(DRAIN_SECONDS, (self.deadline - now) / 10)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """What a run has to do, and what takes in its outcomes.
+
+    Attributes:
+        extra: the manifest's `x_*` columns.
+        path: of the plan in the store.
+        connection: holds Ray, which the run ends when it has the time.
+    """
+
+    planned: Plan
+    extra: list[str]
+    path: str
+    ledger: Ledger
+    thumbnails: ThumbnailStore
+    connection: ExitStack
+
+
 class Run:
     """One run under a lease: from the plan to the run record."""
 
@@ -102,13 +120,21 @@ class Run:
         )
         ledger.plan = path = write_plan(spec.store, self.run_id, planned.todo.path)
         print_plan(planned, spec, self._events)
-        with ThumbnailStore() as album, ExitStack() as connection:
-            verdict, code, message = self._guarded(planned, path, extra, ledger, album, connection)
+        with ThumbnailStore() as thumbnails, ExitStack() as connection:
+            work = _Work(
+                planned=planned,
+                extra=extra,
+                path=path,
+                ledger=ledger,
+                thumbnails=thumbnails,
+                connection=connection,
+            )
+            verdict, code, message = self._guarded(work)
             if not self._stop.is_set():
                 connection.close()
-            album.close()
+            thumbnails.close()
             record = self._summary(planned, ledger, verdict, code, message)
-            record["report"] = self._report(ledger, album, record)
+            record["report"] = self._report(ledger, thumbnails, record)
             write_record(spec.store, self.run_id, record)
             if self._stop.is_set():
                 self._lease.release()  # Ray takes longer to end than it leaves a job that it stops
@@ -126,22 +152,13 @@ class Run:
         if report:
             print(f"report: {spec.store.root}/{report}", file=spec.console)
 
-    def _guarded(
-        self,
-        planned: Plan,
-        path: str,
-        extra: list[str],
-        ledger: Ledger,
-        album: ThumbnailStore,
-        connection: ExitStack,
-    ) -> tuple[str, int, str]:
+    def _guarded(self, work: _Work) -> tuple[str, int, str]:
         """The verdict, the exit code and, where the run did not come to its end, why."""
+        planned, ledger = work.planned, work.ledger
         try:
-            self._prune(extra, ledger)
-            self._reuse(planned, ledger)
-            ended = not planned.todo.num_rows or (
-                not self._stop.is_set() and self._paint(planned, path, extra, ledger, album, connection)
-            )
+            self._prune(work)
+            self._reuse(work)
+            ended = not planned.todo.num_rows or (not self._stop.is_set() and self._paint(work))
             ledger.require_store()
         except LeaseHeld as error:
             self._events.stop(str(error))
@@ -159,17 +176,17 @@ class Run:
             return OUT_OF_TIME, exit_code, f"deadline reached; {left} photos remain"
         return VERDICTS[code], exit_code, ""
 
-    def _prune(self, extra: list[str], ledger: Ledger) -> None:
+    def _prune(self, work: _Work) -> None:
         """Rows that say of which items no picture is shown any more."""
         if self._pruned is not None and self._pruned.num_rows:
-            self._tell(partial(removed_outcomes, extra=extra), self._pruned, ledger)
+            self._commit_again(partial(removed_outcomes, extra=work.extra), self._pruned, work.ledger)
 
-    def _reuse(self, planned: Plan, ledger: Ledger) -> None:
+    def _reuse(self, work: _Work) -> None:
         """Rows for pictures that an earlier run has made: no painting."""
-        if planned.reused.num_rows:
-            self._tell(reused_outcomes, planned.reused, ledger)
+        if work.planned.reused.num_rows:
+            self._commit_again(reused_outcomes, work.planned.reused, work.ledger)
 
-    def _tell(self, outcomes: Callable[..., pa.Table], of: Rows, ledger: Ledger) -> None:
+    def _commit_again(self, outcomes: Callable[..., pa.Table], of: Rows, ledger: Ledger) -> None:
         """Commit rows that repeat earlier ones."""
         rows = outcomes(
             of,
@@ -186,34 +203,23 @@ class Run:
         pruned = self._pruned.num_rows if self._pruned is not None else 0
         return planned.todo.num_rows + planned.reused.num_rows + pruned
 
-    def _paint(
-        self,
-        planned: Plan,
-        path: str,
-        extra: list[str],
-        ledger: Ledger,
-        album: ThumbnailStore,
-        connection: ExitStack,
-    ) -> bool:
-        """Rows to do, through the pipeline, as long as time allows. Returns whether it came to its end.
-
-        Args:
-            connection: holds Ray, which the caller ends when it has the time.
-        """
+    def _paint(self, work: _Work) -> bool:
+        """Rows to do, through the pipeline, as long as time allows. Returns whether it came to its end."""
         spec, until = self._spec, self._terms.admit_until(time.time())
-        nodes = connection.enter_context(connected(spec.store))
-        stream = flow.outcomes(spec.job(self.run_id), path, extra, spec.engines, _pool(spec, nodes), until)
-        total = self._total(planned)
+        nodes = work.connection.enter_context(connected(spec.store))
+        pool = _pool(spec, nodes)
+        stream = flow.outcomes(spec.job(self.run_id), work.path, work.extra, spec.engines, pool, until)
+        total = self._total(work.planned)
         meters = MetricsRecorder(flow.instrument)
-        seen = album.watch(counted(stream, meters))
+        seen = work.thumbnails.watch(counted(stream, meters))
         with (
             Progress(total, events=self._events) as progress,
-            RunMetrics(meters, ledger, self._lease, total),
+            RunMetrics(meters, work.ledger, self._lease, total),
         ):
-            outcomes = completed(seen, planned.todo, committed_rows(spec.store))
-            return collect(outcomes, ledger, progress.show, self._stop, self._terms.deadline)
+            outcomes = completed(seen, work.planned.todo, committed_rows(spec.store))
+            return collect(outcomes, work.ledger, progress.show, self._stop, self._terms.deadline)
 
-    def _report(self, ledger: Ledger, album: ThumbnailStore, record: Mapping[str, Any]) -> str | None:
+    def _report(self, ledger: Ledger, thumbnails: ThumbnailStore, record: Mapping[str, Any]) -> str | None:
         """The page of this run. None when it did nothing, when its rows have vanished, when it has to stop
         and has no time for pages, or when the page could not be written: rows are the truth, a page is only
         shown.
@@ -221,7 +227,7 @@ class Run:
         if not ledger.parts or self._store_vanished or self._stop.is_set():
             return None
         try:
-            return write_report(self._spec.store, self.run_id, ledger.parts, album, record)
+            return write_report(self._spec.store, self.run_id, ledger.parts, thumbnails, record)
         except (ItemError, SystemicError) as error:
             log.warning("no report was written; rows and pictures are whole: %s", error)
         except Exception:

@@ -53,13 +53,13 @@ Thumbnails = Callable[[Row], Mapping[str, bytes]]
 
 
 def write_report(
-    store: OutStore, run_id: str, parts: Sequence[str], album: ThumbnailStore, record: Mapping[str, Any]
+    store: OutStore, run_id: str, parts: Sequence[str], thumbnails: ThumbnailStore, record: Mapping[str, Any]
 ) -> str:
     """Write the page of one run.
 
     Args:
         parts: the run's metadata parts, paths below OUT.
-        album: closed; the thumbnails of the photos that this run painted.
+        thumbnails: closed; the thumbnails of the photos that this run painted.
         record: the run record, whose settings and verdict the page shows.
 
     Returns:
@@ -70,11 +70,11 @@ def write_report(
     earlier = EarlierThumbnails(store, survey.reused)
     settings = {"record": _plain({**record, "manifest": redact(str(record["manifest"]))})}
 
-    def thumbnails(row: Row) -> Mapping[str, bytes]:
-        return album.pictures(row["item_id"]) or earlier.read(row)
+    def thumbnails_of(row: Row) -> Mapping[str, bytes]:
+        return thumbnails.pictures(row["item_id"]) or earlier.read(row)
 
     folder = f"reports/{run_id}"
-    _write(store, folder, {**settings, **survey.charts}, _photos(rows, survey, thumbnails))
+    _write(store, folder, {**settings, **survey.charts}, _photos(rows, survey, thumbnails_of))
     return f"{folder}/{_ENTRY}"
 
 
