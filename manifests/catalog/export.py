@@ -150,6 +150,12 @@ def _folders_named_as_files(rows: Rows) -> dict[str, str]:
     return found
 
 
+_OTHER_BYTES = (
+    "is there with other bytes, which stay; export to an empty place, and one where names that differ in "
+    "case only are two"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Copy:
     """Copies pictures one by one.
@@ -177,14 +183,7 @@ class _Copy:
         except ItemError as error:
             return path, 0, error.message
         if created.existing is not None:
-            return (
-                path,
-                0,
-                (
-                    "is there with other bytes, which stay; export to an empty place, and one where names "
-                    "that differ in case only are two"
-                ),
-            )
+            return path, 0, _OTHER_BYTES
         return path, len(data), None
 
     def _clash(self, path: str) -> str | None:

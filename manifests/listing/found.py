@@ -72,7 +72,7 @@ MEANING: Mapping[str, tuple[str, str]] = MappingProxyType(
         "illegal": ("photos left out, since no item_id can be made of their paths", "rename them"),
         "other_files": (
             "files left out, since their names do not end as a photo's does",
-            "convert those that are photos",
+            "convert those that are photos, or name them in a manifest",
         ),
         "links": ("links left out, since they lead elsewhere", "list what they lead to by itself"),
         "outputs": ("files left out, since they are an output store's", "keep it elsewhere, or exclude it"),

@@ -47,6 +47,7 @@ def preview(item: Item, job: Job) -> Preview:
         seen = replace(seen, width=picture.width, height=picture.height, before=thumbnail(picture))
         damage = damage_of(fetch_mask(item, job), picture, recipe, job)
         seen = replace(seen, coverage=masks.coverage(damage), damage=damage_overlay(damage))
+        # What marks too much cannot be dilated, and is shown as it is.
         return replace(seen, damage=damage_overlay(dilated(damage, recipe)))
     except ItemError as error:
         return replace(seen, error_code=error.code, error_message=error.message)

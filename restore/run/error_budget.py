@@ -16,7 +16,7 @@ several from elsewhere: a box of bad photos at one place does not look like a br
 run in a row begins with the same code, it records its rows, at most 1,000. A later run tries them after
 those that no run has tried, so no plan is stuck.
 
-A box of 100 spoilt scans in a row passes the first three rules, and in a large archive the fourth too.
+A box of 100 spoilt scans in a row passes all rules but the last, and in a large archive the last too.
 Where all photos may fail (`max_failed` 1), only the first rule stops a run.
 """
 
