@@ -7,13 +7,12 @@ A single broken item is dropped and named.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from importlib import import_module
 from typing import Protocol
 
 from restore.formats import FORMATS, Format
-from restore.imaging.metadata import exif, jpeg
+from restore.imaging.metadata import exif, jpeg, xmp
 from restore.imaging.metadata.record import Metadata
 from restore.imaging.pixels import Alpha
 
@@ -79,10 +78,11 @@ def _settle_exif(meta: Metadata, turned: bool) -> Metadata:
 
 
 def _settle_xmp(meta: Metadata) -> Metadata:
+    """XMP of the upright picture; its orientation counts where the file states no other."""
     if meta.xmp is None:
-        return meta
-    upright = re.sub(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8]", rb"\g<1>1", meta.xmp)
-    return replace(meta, xmp=upright)
+        return replace(meta, orientation=meta.orientation or 1)
+    orientation = meta.orientation or xmp.orientation_of(meta.xmp) or 1
+    return replace(meta, xmp=xmp.upright(meta.xmp), orientation=orientation)
 
 
 def _settle_dpi(meta: Metadata) -> Metadata:

@@ -193,9 +193,9 @@ def write_exif(tree: Mapping[int, Entry | Directory]) -> bytes:
 
 
 def orientation_of(entries: Mapping[int, Entry]) -> int:
-    """Orientation 1 to 8; 1 where it is absent or invalid."""
-    value = number(entries, ORIENTATION, 1)
-    return value if 1 <= value <= 8 else 1
+    """Orientation 1 to 8; 0 where it is absent or invalid."""
+    value = number(entries, ORIENTATION, 0)
+    return value if 1 <= value <= 8 else 0
 
 
 def dpi_of(entries: Mapping[int, Entry]) -> tuple[float, float] | None:

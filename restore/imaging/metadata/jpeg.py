@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from restore.imaging.metadata import exif, iptc
+from restore.imaging.metadata import exif, iptc, xmp
 from restore.imaging.metadata.record import Metadata
 from restore.imaging.pixels import Alpha
 
 _EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+_GUID = 32  # bytes that name an extension
 _SEGMENT_BYTES = 65533  # payload of a segment
 _MAX_SEGMENTS = 10_000  # before the first scan; a profile of 16 MB takes 255
 # A marker: no stuffed zero, no restart and no TEM, which has no length either. Filling bytes come before it.
@@ -30,62 +31,104 @@ _PICTURES, _PICTURE = 0xB001, 0xB002  # of CIPA DC-007's index: their number, an
 
 def read(data: bytes) -> Metadata:
     """The metadata of the segments before the first scan."""
-    exif = xmp = dpi = found = size = None
-    profile: dict[int, bytes] = {}
-    dropped, parts, resources = [], 0, b""
-    for marker, payload in segments(data):
-        if marker == 0xE0 and payload.startswith(b"JFIF\0") and len(payload) >= 12:
-            dpi = _jfif_dpi(payload)
-        elif marker == 0xE1 and payload.startswith(_EXIF) and exif is None:
-            exif = payload[len(_EXIF) :]
-        elif marker == 0xE1 and payload.startswith(_XMP):
-            xmp = payload[len(_XMP) :]
-        elif marker == 0xE1 and payload.startswith(_EXTENDED_XMP):
-            dropped.append("extended xmp")
-        elif marker == 0xE2 and payload.startswith(_ICC) and len(payload) > len(_ICC) + 2:
-            parts, profile[payload[12]] = payload[13], payload[14:]
-        elif marker == 0xE2 and payload.startswith(b"MPF\0"):
-            further, found = _further_pictures(payload[4:])
-            dropped += further
-        elif marker == 0xED and payload.startswith(_PHOTOSHOP):
-            resources += payload[len(_PHOTOSHOP) :]  # long ones go on in further segments
-        elif marker == 0xFE:
-            dropped.append("comment")
-        elif marker in _FRAMES and len(payload) >= 6:
-            size = struct.unpack_from(">2H", payload, 1)[::-1]
-            found = _refused_frame(marker, payload, data) or found
-    if sorted(profile) != list(range(1, parts + 1)):
-        dropped, profile = [*dropped, "icc"], {}
-    icc = b"".join(profile[part] for part in sorted(profile)) or None
-    records = iptc.of_resources(resources)
-    if records is None and b"8BIM\x04\x04" in resources:
-        dropped.append("iptc")
+    found = list(segments(data))
+    icc, xmp, records = _icc(found), _xmp(found), _iptc(found)
+    size, refused_frame = _frame(found, data)
+    further, several = _further_pictures(found)
+    comment = ["comment"] if any(marker == 0xFE for marker, _ in found) else []
     return Metadata(
-        icc=icc,
-        exif=exif,
-        xmp=xmp,
-        iptc=records,
-        dpi=dpi,
+        icc=icc[0],
+        exif=next(iter(_payloads(found, 0xE1, _EXIF)), None),
+        xmp=xmp[0],
+        iptc=records[0],
+        dpi=_jfif_dpi(found),
         size=size,
         lossless=False,
-        found=found,
-        dropped=tuple(dict.fromkeys(dropped)),
+        found=refused_frame or several,
+        dropped=(*icc[1], *xmp[1], *records[1], *further, *comment),
     )
 
 
-def _further_pictures(index: bytes) -> tuple[list[str], str | None]:
+def _payloads(found: Sequence[tuple[int, bytes]], marker: int, mark: bytes) -> list[bytes]:
+    """The payloads of all segments of a kind, without the mark that they begin with."""
+    return [payload[len(mark) :] for kind, payload in found if kind == marker and payload.startswith(mark)]
+
+
+def _icc(found: Sequence[tuple[int, bytes]]) -> tuple[bytes | None, list[str]]:
+    """The profile of numbered parts, and its name where a part is missing."""
+    numbered = [part for part in _payloads(found, 0xE2, _ICC) if len(part) > 2]
+    profile = {part[0]: part[2:] for part in numbered}
+    if sorted(profile) != list(range(1, numbered[-1][1] + 1 if numbered else 1)):
+        return None, ["icc"]
+    return b"".join(profile[part] for part in sorted(profile)) or None, []
+
+
+def _xmp(found: Sequence[tuple[int, bytes]]) -> tuple[bytes | None, list[str]]:
+    """The packet with its extension, and the names of what is lost."""
+    packets, parts = _payloads(found, 0xE1, _XMP), _payloads(found, 0xE1, _EXTENDED_XMP)
+    further = ["further xmp"] if len(set(packets)) > 1 else []
+    if not packets or not parts:
+        return (packets[0] if packets else None), [*further, *["extended xmp"] * bool(parts)]
+    try:
+        named = xmp.extension_of(packets[0])
+        whole = xmp.joined(packets[0], _extension([part for part in parts if part[:_GUID] == named]))
+    except ValueError:
+        return packets[0], [*further, "extended xmp"]
+    strange = any(part[:_GUID] != named for part in parts)
+    return whole, [*further, *["extended xmp"] * strange]
+
+
+def _extension(parts: Sequence[bytes]) -> bytes:
+    """The extension of a packet, whose parts come in any order (XMP part 3, 1.1.3.1).
+
+    Raises:
+        ValueError: a part is missing, or they do not fit together.
+    """
+    if any(len(part) < _GUID + 8 for part in parts):
+        raise ValueError("a part of the extension of its XMP is cut")
+    placed = {int.from_bytes(part[_GUID + 4 : _GUID + 8], "big"): part[_GUID + 8 :] for part in parts}
+    length, at = {part[_GUID : _GUID + 4] for part in parts}, 0
+    for offset in sorted(placed):
+        if offset != at:
+            raise ValueError("parts of the extension of its XMP are missing")
+        at += len(placed[offset])
+    if length != {at.to_bytes(4, "big")}:
+        raise ValueError("parts of the extension of its XMP are missing")
+    return b"".join(placed[offset] for offset in sorted(placed))
+
+
+def _iptc(found: Sequence[tuple[int, bytes]]) -> tuple[bytes | None, list[str]]:
+    resources = b"".join(_payloads(found, 0xED, _PHOTOSHOP))  # long ones go on in further segments
+    records = iptc.of_resources(resources)
+    return records, ["iptc"] if records is None and b"8BIM\x04\x04" in resources else []
+
+
+def _frame(found: Sequence[tuple[int, bytes]], data: bytes) -> tuple[tuple[int, int] | None, str | None]:
+    """Width and height, and the process that no decoder here reads, in words."""
+    frames = [(marker, payload) for marker, payload in found if marker in _FRAMES and len(payload) >= 6]
+    if not frames:
+        return None, None
+    refused = [words for marker, payload in frames if (words := _refused_frame(marker, payload, data))]
+    height, width = struct.unpack_from(">2H", frames[-1][1], 1)
+    return (width, height), refused[-1] if refused else None
+
+
+def _further_pictures(found: Sequence[tuple[int, bytes]]) -> tuple[list[str], str | None]:
     """Names of pictures in a multi-picture index (CIPA DC-007) that are dropped, and what to refuse.
 
     Previews and gain maps are dropped. Other views of a stereo pair or a panorama are pictures too.
     """
-    try:
-        entries, _ = exif.read_entries(index, *exif.first_directory(index))
-    except ValueError:
-        return ["further pictures"], None
-    kinds = entries[_PICTURE].value[2::16] if _PICTURE in entries else b""
-    if b"\2" in kinds:
-        return [], "several views in one JPEG (MPO)"
-    return (["further pictures"] if exif.number(entries, _PICTURES, 1) > 1 else []), None
+    for index in _payloads(found, 0xE2, b"MPF\0"):
+        try:
+            entries, _ = exif.read_entries(index, *exif.first_directory(index))
+        except ValueError:
+            return ["further pictures"], None
+        kinds = entries[_PICTURE].value[2::16] if _PICTURE in entries else b""
+        if b"\2" in kinds:
+            return [], "several views in one JPEG (MPO)"
+        if exif.number(entries, _PICTURES, 1) > 1:
+            return ["further pictures"], None
+    return [], None
 
 
 def _refused_frame(marker: int, frame: bytes, data: bytes) -> str | None:
@@ -189,8 +232,11 @@ def _sound_adobe(segment: bytes, channels: bytes) -> bytes:
     return segment[:15] + (b"\2" if inks else b"\1") + segment[16:]
 
 
-def _jfif_dpi(payload: bytes) -> tuple[float, float] | None:
-    unit, x, y = struct.unpack_from(">BHH", payload, 7)
+def _jfif_dpi(found: Sequence[tuple[int, bytes]]) -> tuple[float, float] | None:
+    headers = [header for header in _payloads(found, 0xE0, b"JFIF\0") if len(header) >= 7]
+    if not headers:
+        return None
+    unit, x, y = struct.unpack_from(">BHH", headers[0], 2)
     scale = {1: 1.0, 2: 2.54}.get(unit)
     return (x * scale, y * scale) if scale and x and y else None
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
-from xml.parsers import expat
+from dataclasses import dataclass
 from xml.sax.saxutils import quoteattr
 
-_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+from restore.imaging.metadata.fields.xmp_packet import MAX_VALUE_CHARACTERS, RDF, scanned
+
 _OURS = "urn:silverprint:1.0/"
 _NAMESPACES: Mapping[str, str] = {
     "xmp": "http://ns.adobe.com/xap/1.0/",
@@ -21,12 +20,9 @@ _NAMESPACES: Mapping[str, str] = {
     "silverprint": _OURS,
 }
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-_EXTENDED = "http://ns.adobe.com/xmp/note/ HasExtendedXMP"  # names segments of a JPEG that are not copied
-_MAX_KEPT_CHARACTERS = 1000  # characters of a replaced value that are kept; the names of tools are shorter
-
-_NAME = rb"[^\s=/>]+"
-_ATTRIBUTE = re.compile(rb"\s+(" + _NAME + rb")\s*=\s*(\"[^\"]*\"|'[^']*')")
-_TAG = re.compile(rb"</?" + _NAME + rb"(?:" + _ATTRIBUTE.pattern + rb")*\s*/?>")
+_EXTENDED = "http://ns.adobe.com/xmp/note/ HasExtendedXMP"
+_ORIENTATION = "http://ns.adobe.com/tiff/1.0/ Orientation"
+_ANY_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,7 @@ def packet(making: Making) -> bytes:
     """An XMP packet with the properties of the making and no others."""
     return (
         b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="' + _RDF.encode() + b'">'
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="' + RDF.encode() + b'">'
         + _description("", making.properties())
         + b'</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
     )  # fmt: skip
@@ -83,102 +79,25 @@ def merged(source: bytes, making: Making) -> bytes:
         ValueError: the packet is not well-formed XMP in UTF-8, or it declares a document type, which XMP
             never needs and entity bombs do.
     """
-    found = _scanned(source.rstrip(b"\0"))
+    found = scanned(source, _is_ours)
+    replaced: dict[str, str] = {}
+    for each in found.properties:
+        local = each.name.rpartition(" ")[2]
+        replaced[local] = (replaced.get(local, "") + each.value)[:MAX_VALUE_CHARACTERS]
     properties = making.properties()
     for name in ("CreatorTool", "DigitalSourceType"):
-        earlier = found.replaced.get(f"Source{name}") or found.replaced.get(name)
+        earlier = replaced.get(f"Source{name}") or replaced.get(name)
         if earlier:
             properties[f"silverprint:Source{name}"] = earlier
-    return found.spliced(_description(found.about, properties))
+    return found.with_description(_description(found.about, properties))
 
 
 def _description(about: str, properties: Mapping[str, str]) -> bytes:
     """An rdf:Description that stands on its own: it declares all prefixes that it uses."""
     spaces = "".join(f" xmlns:{prefix}={quoteattr(uri)}" for prefix, uri in _NAMESPACES.items())
     said = "".join(f" {name}={quoteattr(value)}" for name, value in properties.items())
-    text = f'<rdf:Description xmlns:rdf="{_RDF}" rdf:about={quoteattr(about)}{spaces}{said}/>'
+    text = f'<rdf:Description xmlns:rdf="{RDF}" rdf:about={quoteattr(about)}{spaces}{said}/>'
     return text.encode()
-
-
-@dataclass(slots=True)
-class _Scan:
-    """A walk through a packet: what to cut out of it, and where to add.
-
-    Attributes:
-        path: names of the open elements, `namespace local`.
-        end: offset of `</rdf:RDF>`.
-        cuts: ranges of bytes of the properties that are replaced.
-        replaced: their values, by local name.
-    """
-
-    data: bytes
-    parser: Any
-    path: list[str] = field(default_factory=list)
-    prefixes: dict[str, list[str]] = field(default_factory=dict)
-    about: str = ""
-    end: int | None = None
-    cuts: list[tuple[int, int]] = field(default_factory=list)
-    replaced: dict[str, str] = field(default_factory=dict)
-    opened: int = 0
-
-    def declare(self, prefix: str | None, uri: str | None) -> None:
-        self.prefixes.setdefault(prefix or "", []).append(uri or "")
-
-    def forget(self, prefix: str | None) -> None:
-        self.prefixes[prefix or ""].pop()
-
-    def start(self, name: str, attributes: Mapping[str, str]) -> None:
-        self.path.append(name)
-        if self._at_description():
-            self.about = self.about or attributes.get(f"{_RDF} about", "")
-            self._cut_attributes(attributes)
-        elif self._at_ours():
-            self.opened = self.parser.CurrentByteIndex
-
-    def _at_description(self) -> bool:
-        return self.end is None and self.path[-2:] == [f"{_RDF} RDF", f"{_RDF} Description"]
-
-    def _at_ours(self) -> bool:
-        above = self.path[-3:-1] == [f"{_RDF} RDF", f"{_RDF} Description"]
-        return self.end is None and above and _is_ours(self.path[-1])
-
-    def _cut_attributes(self, attributes: Mapping[str, str]) -> None:
-        replaced = {name: value for name, value in attributes.items() if _is_ours(name)}
-        tag = _TAG.match(self.data, self.parser.CurrentByteIndex)
-        if not replaced or tag is None:
-            return
-        self._keep(replaced)
-        for match in _ATTRIBUTE.finditer(self.data, tag.start(), tag.end()):
-            prefix, _, local = match[1].decode().rpartition(":")
-            if f"{self.prefixes.get(prefix, [''])[-1]} {local}" in replaced:
-                self.cuts.append(match.span())
-
-    def _keep(self, values: Mapping[str, str]) -> None:
-        for name, value in values.items():
-            local = name.rpartition(" ")[2]
-            self.replaced[local] = (self.replaced.get(local, "") + value)[:_MAX_KEPT_CHARACTERS]
-
-    def text(self, data: str) -> None:
-        if self.path and self._at_ours():
-            self._keep({self.path[-1]: data})
-
-    def stop(self, name: str) -> None:
-        at = self.parser.CurrentByteIndex
-        if self._at_ours():
-            tag = _TAG.match(self.data, at)
-            self.cuts.append((self.opened, tag.end() if tag else at))
-        elif name == f"{_RDF} RDF" and self.end is None and self.data[at : at + 2] == b"</":
-            self.end = at
-        self.path.pop()
-
-    def spliced(self, addition: bytes) -> bytes:
-        """The packet without the cuts, `addition` last in its rdf:RDF."""
-        assert self.end is not None
-        parts, at = [], 0
-        for start, end in [*self.cuts, (self.end, self.end)]:
-            parts.append(self.data[at:start])
-            at = end
-        return b"".join([*parts, addition, self.data[at:]])
 
 
 def _is_ours(name: str) -> bool:
@@ -193,21 +112,45 @@ def _expanded(names: Iterable[str]) -> frozenset[str]:
 _REPLACED = _expanded(["xmp:CreatorTool", "Iptc4xmpExt:DigitalSourceType"]) | {_EXTENDED}
 
 
-def _scanned(data: bytes) -> _Scan:
-    parser = expat.ParserCreate("UTF-8", " ")
-    scan = _Scan(data, parser)
-    parser.StartElementHandler, parser.EndElementHandler = scan.start, scan.stop
-    parser.CharacterDataHandler = scan.text
-    parser.StartNamespaceDeclHandler, parser.EndNamespaceDeclHandler = scan.declare, scan.forget
-    parser.StartDoctypeDeclHandler = _no_document_type
+def orientation_of(packet: bytes) -> int:
+    """Orientation 1 to 8 of the picture itself; 0 where none is stated, or the packet is malformed."""
+    if b"Orientation" not in packet:
+        return 0
     try:
-        parser.Parse(data, True)
-    except expat.ExpatError as error:
-        raise ValueError(f"no well-formed XMP: {error}") from None
-    if scan.end is None:
-        raise ValueError("no rdf:RDF that properties could be added to")
-    return scan
+        found = scanned(packet, _ORIENTATION.__eq__).properties
+    except ValueError:
+        return 0
+    value = found[0].value.strip() if found else ""
+    return int(value) if value in tuple("12345678") else 0
 
 
-def _no_document_type(name: str, *_: object) -> None:
-    raise ValueError(f"the XMP declares a document type, {name}")
+def upright(packet: bytes) -> bytes:
+    """The packet of the upright picture: its orientation is 1."""
+    if b"Orientation" not in packet:
+        return packet
+    try:
+        return scanned(packet, _ORIENTATION.__eq__).with_values(b"1")
+    except ValueError:
+        return _ANY_ORIENTATION.sub(rb"\g<1>1", packet)
+
+
+def extension_of(packet: bytes) -> bytes | None:
+    """What names the extension of a packet that was too long for one segment of a JPEG (XMP part 3, 1.1.3.1).
+
+    Raises:
+        ValueError: the packet is malformed.
+    """
+    if b"HasExtendedXMP" not in packet:
+        return None
+    found = scanned(packet, _EXTENDED.__eq__).properties
+    return found[0].value.strip().encode() if found else None
+
+
+def joined(packet: bytes, extension: bytes) -> bytes:
+    """A packet and its extension in one.
+
+    Raises:
+        ValueError: one of them is malformed, or together they are far longer than both.
+    """
+    main, more = scanned(packet, _EXTENDED.__eq__), scanned(extension, _EXTENDED.__eq__)
+    return main.with_description(more.inner(len(packet) + 2 * len(extension)))

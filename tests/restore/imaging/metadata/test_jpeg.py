@@ -1,8 +1,10 @@
 """JPEG segments: long values, and what has no place."""
 
+import hashlib
 import io
 import re
 import struct
+from xml.etree import ElementTree as ET
 
 import pytest
 from PIL import Image
@@ -11,7 +13,7 @@ from restore.errors import ErrorCode, ItemError
 from restore.imaging.codec import decode, encode
 from restore.imaging.metadata import jpeg as jpeg_metadata
 from restore.imaging.picture import Picture
-from tests.support.corpus import ARITHMETIC
+from tests.support.corpus import ARITHMETIC, jpeg_with
 from tests.support.pictures import RGB, by_pillow, pil, same, srgb
 
 
@@ -118,3 +120,75 @@ def test_processes_that_are_not_decoded_are_named() -> None:
     late = jpeg[: at + 5] + b"\0\0" + jpeg[at + 7 : -2] + b"\xff\xdc\0\4\0\x3d\xff\xd9"
     with pytest.raises(ItemError, match="DNL"):
         decode(late)
+
+
+EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
+NOTE = "http://ns.adobe.com/xmp/note/"
+LONG = "a crack, from edge to edge; " * 6_000
+
+
+def packet_of(*properties: str, prefixes: str = "") -> bytes:
+    rdf = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
+    inner = f"<rdf:RDF {rdf} {prefixes}>{''.join(properties)}</rdf:RDF>"
+    return f'<x:xmpmeta xmlns:x="adobe:ns:meta/">{inner}</x:xmpmeta>'.encode()
+
+
+def extended(order: list[int], keep: int = 100, name: bytes | None = None) -> bytes:
+    """A JPEG whose packet goes on in further segments, in an order, of which some are kept."""
+    more = packet_of(
+        f"<rdf:Description n:about='{LONG}'/>", "<rdf:Description/>", prefixes='xmlns:n="urn:notes"'
+    )
+    guid = hashlib.md5(more).hexdigest().upper()
+    prefixes = f'xmlns:xmpNote="{NOTE}" xmlns:n="urn:other"'
+    main = packet_of(f'<rdf:Description {prefixes} n:by="A. S." xmpNote:HasExtendedXMP="{guid}"/>')
+    parts = [
+        (name or guid.encode()) + struct.pack(">2L", len(more), at) + more[at : at + 60_000]
+        for at in range(0, len(more), 60_000)
+    ]
+    jpeg = pil(RGB, "JPEG")
+    for number in reversed([number for number in order if number < keep]):
+        jpeg = jpeg_with(0xE1, EXTENSION + parts[number], jpeg)
+    return jpeg_with(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + main, jpeg)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1]])
+@pytest.mark.parametrize("target", ["png", "tiff", "webp"])
+def test_a_packet_of_several_segments_is_joined(order: list[int], target: str) -> None:
+    picture = decode(extended(order))
+    encoded = encode(picture, target, 100)
+    assert encoded.dropped == ()
+    with Image.open(io.BytesIO(encoded.data)) as image:
+        xmp = image.tag_v2[700] if target == "tiff" else image.info["xmp"]  # type: ignore[attr-defined]
+    stated = {
+        name: value
+        for each in ET.fromstring(xmp)[0]
+        for name, value in each.attrib.items()
+        if each.tag.endswith("}Description")
+    }
+    assert stated == {"{urn:other}by": "A. S.", "{urn:notes}about": LONG}
+
+
+@pytest.mark.parametrize(
+    "jpeg",
+    [extended([0, 1, 2], keep=2), extended([2, 1]), extended([0, 0, 1]), extended([0, 1, 2], name=b"F" * 32)],
+    ids=["no end", "no start", "twice and not all", "of another packet"],
+)
+def test_an_extension_that_is_not_whole_is_named(jpeg: bytes) -> None:
+    picture = decode(jpeg)
+    assert picture.dropped == ("extended xmp",)
+    assert picture.xmp and b"A. S." in picture.xmp and b"crack" not in picture.xmp
+
+
+def test_an_extension_that_would_grow_without_end_is_named() -> None:
+    prefixes = " ".join(f'xmlns:p{n}="urn:{n}"' for n in range(1000))
+    more = packet_of("<rdf:Description/>" * 2000, prefixes=prefixes)
+    main = packet_of(f'<rdf:Description xmlns:n="{NOTE}" n:HasExtendedXMP="{"A" * 32}"/>')
+    part = EXTENSION + b"A" * 32 + struct.pack(">2L", len(more), 0) + more
+    jpeg = jpeg_with(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + main, jpeg_with(0xE1, part))
+    assert decode(jpeg).dropped == ("extended xmp",)
+
+
+def test_a_second_packet_is_named() -> None:
+    mark = b"http://ns.adobe.com/xap/1.0/\0"
+    jpeg = jpeg_with(0xE1, mark + packet_of(), jpeg_with(0xE1, mark + packet_of("<rdf:Description/>")))
+    assert (decode(jpeg).xmp, decode(jpeg).dropped) == (packet_of(), ("further xmp",))

@@ -104,6 +104,15 @@ def test_a_second_restoration_says_each_thing_once_and_knows_the_first_tool() ->
     assert found[OURS + "SourceCreatorTool"] == ['Scan "5" > 4']
 
 
+def test_an_empty_element_goes_alone() -> None:
+    packet = SOURCE.replace("   <dc:creator>", "<a:CreatorTool/><dc:creator>").replace(
+        " a:CreatorTool='", " a:odd='"
+    )
+    found = properties(merged(packet.encode(), MAKING))
+    assert found[TOOL] == ["Silverprint 9.9"]
+    assert found["{http://purl.org/dc/elements/1.1/}creator"] == ["D\u00f6rte & Söhne"]
+
+
 @pytest.mark.parametrize(
     "broken",
     [
