@@ -86,9 +86,17 @@ def _glimpsed(uri: str, version: str, size: int) -> Header | None:
             low = max(exif.first_directory(start)[1] - AROUND, 0)
             directory = read_range(uri, low, low + 2 * AROUND)
             file[low : low + len(directory)] = directory
+            if _turned_elsewhere(bytes(file)):
+                return None
         return read_header(bytes(file))
     except (ItemError, OSError, ValueError):
         return None
+
+
+def _turned_elsewhere(file: bytes) -> bool:
+    """Whether a TIFF's way up may be stated in its XMP, whose place may not have been read."""
+    entries = exif.read_directory(file, *exif.first_directory(file)).entries
+    return exif.XMP in entries and not exif.orientation_of(entries)
 
 
 def _read(uri: str, version: str) -> Header:

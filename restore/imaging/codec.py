@@ -236,11 +236,13 @@ def _fit(picture: Picture, form: Format) -> tuple[Picture, tuple[str, ...], tupl
         picture, name = _with_plain_alpha(picture)
         steps.append(name)
     if picture.mode == "LAB" and not row.any_samples:
+        picture, names = _without_colours(picture)
         picture = replace(picture, pixels=color.lab_to_srgb(picture.pixels), mode="RGB", icc=None)
-        steps.append("cielab")
+        steps += ["cielab", *names]
     if picture.mode == "CMYK" and not row.cmyk:
+        picture, names = _without_colours(picture)
         picture = _to_srgb(picture)
-        steps.append("cmyk")
+        steps += ["cmyk", *names]
     if picture.bit_depth > 8 and not row.deep:
         steps.append(f"{picture.bit_depth}-bit")
         picture = replace(picture, pixels=to_8_bit(picture.pixels))
@@ -252,6 +254,14 @@ def _fit(picture: Picture, form: Format) -> tuple[Picture, tuple[str, ...], tupl
         picture = replace(picture, pixels=to_rgb(picture.pixels), mode=mode)
         steps.append("gray")
     return picture if row.any_samples else replace(picture, bits=None), tuple(steps), moved
+
+
+def _without_colours(picture: Picture) -> tuple[Picture, tuple[str, ...]]:
+    """The picture without what its EXIF says of the meaning of its colours, and the names of that."""
+    if picture.exif is None:
+        return picture, ()
+    block, names = exif.without_tags(picture.exif, exif.COLOURS)
+    return replace(picture, exif=block), names
 
 
 def _with_plain_alpha(picture: Picture) -> tuple[Picture, str]:

@@ -7,6 +7,7 @@ A single broken item is dropped and named.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib import import_module
 from typing import Protocol
@@ -15,6 +16,8 @@ from restore.formats import FORMATS, Format
 from restore.imaging.metadata import exif, jpeg, xmp
 from restore.imaging.metadata.record import Metadata
 from restore.imaging.pixels import Alpha
+
+_MOST_NAMES = 24  # of what is dropped
 
 
 class _Parser(Protocol):
@@ -42,7 +45,14 @@ def read(data: bytes, form: Format) -> Metadata:
     meta = _parser(form).read(data)
     if form != "tiff":  # whose EXIF is made upright where it is gathered from the file's own tags
         meta = _settle_exif(meta, FORMATS[form].turned_by_itself)
-    return _settle_dpi(_settle_xmp(meta))
+    meta = _settle_dpi(_settle_xmp(meta))
+    return replace(meta, dropped=_few(meta.dropped))
+
+
+def _few(names: Iterable[str]) -> tuple[str, ...]:
+    """Each name once; of a hostile file's thousands, the first."""
+    each = tuple(dict.fromkeys(names))
+    return each if len(each) <= _MOST_NAMES else (*each[: _MOST_NAMES - 1], "others")
 
 
 def strip(data: bytes, form: Format) -> bytes:
@@ -68,13 +78,17 @@ def _settle_exif(meta: Metadata, turned: bool) -> Metadata:
     if meta.exif is None:
         return meta
     try:
-        upright = exif.upright(meta.exif)
-        entries, _ = exif.read_entries(meta.exif, *exif.first_directory(meta.exif))
-        dpi = meta.dpi or exif.dpi_of(entries)
-        orientation = meta.orientation if turned else exif.orientation_of(entries)
-        return replace(meta, exif=upright, dpi=dpi, orientation=orientation)
+        block, lost = exif.sound(meta.exif.removeprefix(b"Exif\0\0"))
+        entries, _ = exif.read_entries(block, *exif.first_directory(block))
     except ValueError:
         return replace(meta, exif=None, dropped=(*meta.dropped, "exif"))
+    return replace(
+        meta,
+        exif=exif.upright(block),
+        dpi=meta.dpi or exif.dpi_of(entries),
+        orientation=meta.orientation if turned else exif.orientation_of(entries),
+        dropped=(*meta.dropped, *lost),
+    )
 
 
 def _settle_xmp(meta: Metadata) -> Metadata:

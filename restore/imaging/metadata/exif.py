@@ -7,8 +7,9 @@ raises ValueError; nothing here looks at pixels.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -24,22 +25,28 @@ XMP, IPTC, PHOTOSHOP, ICC_PROFILE, PHOTOSHOP_LAYERS = 700, 33723, 34377, 34675, 
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
 PIXEL_X, PIXEL_Y = 40962, 40963
 
-SUBDIRECTORIES = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
+TRANSFER_FUNCTION, WHITE_POINT, PRIMARIES = 301, 318, 319
+COLOURS = {TRANSFER_FUNCTION: "transfer function", WHITE_POINT: "white point", PRIMARIES: "primaries"}
+"""Tags of a TIFF or of EXIF that say what its colours mean, where no ICC profile does."""
+
+SUBDIRECTORIES = {EXIF_IFD: "exif", GPS_IFD: "gps", INTEROP_IFD: "interoperability"}
 
 # Tags that describe how a TIFF file's samples lie, or that have a field of their own in a Picture.
 STRUCTURAL = frozenset(
     (
-        *(*range(254, 260), *range(262, 267), 273, 274, *range(277, 285), *range(288, 294), 296, 297, 301),
-        *(*range(317, 329), *range(330, 348), *range(512, 522), *range(529, 533), 559),
+        *(*range(254, 260), 262, 266, 273, 274, *range(277, 285), *range(288, 294), 296, 317, 320),
+        *(*range(322, 329), *range(330, 337), *range(338, 348), 400, *range(512, 522), *range(529, 533), 559),
         *(XMP, IPTC, PHOTOSHOP, ICC_PROFILE, PHOTOSHOP_LAYERS),
     )
 )
 
-# Bytes of one value of each type, and of the part of it that byte order turns round.
-_UNIT = dict.fromkeys((1, 2, 6, 7), 1) | dict.fromkeys((3, 8), 2) | dict.fromkeys((4, 5, 9, 10, 11, 13), 4)
+# Bytes of one value of each type, and of the part of it that byte order turns round. 129 is Exif 3.0's UTF-8.
+_UNIT = (
+    dict.fromkeys((1, 2, 6, 7, 129), 1) | dict.fromkeys((3, 8), 2) | dict.fromkeys((4, 5, 9, 10, 11, 13), 4)
+)
 _UNIT |= dict.fromkeys((12, 16, 17, 18), 8)
 _SIZE = _UNIT | {5: 8, 10: 8}
-_NUMBERS = {1: "u1", 3: "<u2", 4: "<u4", 5: "<u4", 13: "<u4", 16: "<u8"}
+_NUMBERS = {1: "u1", 3: "<u2", 4: "<u4", 5: "<u4", 13: "<u4", 16: "<u8", 18: "<u8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,50 @@ Directory = dict[int, "Entry | Directory"]
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """A tag that cannot be read.
+
+    Attributes:
+        directory, position: offsets of its directory and of its record.
+        tag: its number.
+        name: of what is lost with it.
+    """
+
+    directory: int
+    position: int
+    tag: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The tags of a directory.
+
+    Attributes:
+        entries: by their number.
+        following: where the offset of the next directory is written.
+        faults: tags of an unknown type, or whose value goes beyond the end.
+    """
+
+    entries: dict[int, Entry]
+    following: int
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The tags of a directory and of those below it.
+
+    Attributes:
+        spans: start and end of each directory, without its tags' values.
+    """
+
+    items: Directory
+    faults: tuple[Fault, ...]
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """Byte order of a TIFF structure ("<" or ">") and whether it is BigTIFF."""
 
@@ -86,18 +137,36 @@ def first_directory(data: bytes) -> tuple[Layout, int]:
     return layout, offset
 
 
-def read_entries(data: bytes, layout: Layout, offset: int) -> tuple[dict[int, Entry], int]:
-    """Tags of the directory at `offset`, and where the offset of the next directory is written."""
+def read_directory(data: bytes, layout: Layout, offset: int, name: str = "exif") -> Found:
+    """Tags of the directory at `offset`, as far as they can be read.
+
+    Args:
+        name: of the directory, for its faults.
+
+    Raises:
+        ValueError: the directory itself cannot be read, or its tags' values lie on top of one another.
+    """
     positions, following = _records(data, layout, offset)
-    entries, room = {}, 2 * len(data)  # some writers let two tags share a value; a bomb lets thousands do so
+    entries, faults = {}, []
+    room = 2 * len(data)  # some writers let two tags share a value; a bomb lets thousands do so
     for position in positions:
         tag, entry = _read_entry(data, layout, position)
-        if entry is not None:
-            entries[tag] = entry
-            room -= len(entry.value)
+        if entry is None:
+            faults.append(Fault(offset, position, tag, f"{name} tag {tag}"))
+            continue
+        entries[tag] = entry
+        room -= len(entry.value)
         if room < 0:
             raise ValueError("its tags' values lie on top of one another")
-    return entries, following
+    return Found(entries, following, tuple(faults))
+
+
+def read_entries(data: bytes, layout: Layout, offset: int) -> tuple[dict[int, Entry], int]:
+    """Tags of a directory of which all can be read, and where the offset of the next one is written."""
+    found = read_directory(data, layout, offset)
+    if found.faults:
+        raise ValueError(f"tag {found.faults[0].tag} has no sound value")
+    return found.entries, found.following
 
 
 def read_short_entries(
@@ -141,30 +210,47 @@ def next_directory(data: bytes, layout: Layout, following: int) -> int:
 
 
 def _read_entry(data: bytes, layout: Layout, position: int) -> tuple[int, Entry | None]:
+    """A tag's number and the tag; None where its type is unknown or its value goes beyond the end."""
     tag, kind, count = _unpack(layout.order + ("HHQ" if layout.big else "HHL"), data, position)
     if kind not in _SIZE:
-        return tag, None  # TIFF 6.0: readers skip types they do not know
+        return tag, None
     length, where = count * _SIZE[kind], position + (12 if layout.big else 8)
     if length > (8 if layout.big else 4):
         (where,) = _unpack(layout.order + ("Q" if layout.big else "L"), data, where)
     if where + length > len(data):
-        raise ValueError(f"the value of tag {tag} goes beyond the end")
+        return tag, None
     value = data[where : where + length]
     if layout.order == ">" and _UNIT[kind] > 1:
         value = np.frombuffer(value, f"u{_UNIT[kind]}").byteswap().tobytes()
     return tag, Entry(kind, count, value, position)
 
 
-def read_tree(data: bytes, layout: Layout, offset: int, depth: int = 0) -> Directory:
-    """Tags of a directory, its EXIF, GPS and interoperability directories read in place."""
-    tree: Directory = dict(read_entries(data, layout, offset)[0])
-    for tag in SUBDIRECTORIES:
-        entry = tree.get(tag)
-        if isinstance(entry, Entry):
-            if depth >= 2 or not entry.numbers():
+def read_tree(
+    data: bytes, layout: Layout, offset: int, above: tuple[int, ...] = (), name: str = "exif"
+) -> Tree:
+    """Tags of a directory, its EXIF, GPS and interoperability directories read in place.
+
+    Args:
+        above: offsets of the directories that lead to this one.
+    """
+    found = read_directory(data, layout, offset, name)
+    items: Directory = dict(found.entries)
+    faults, spans = list(found.faults), [(offset, found.following)]
+    for tag in sorted(SUBDIRECTORIES.keys() & found.entries.keys()):
+        try:
+            (start,) = found.entries[tag].numbers()
+            if start in (offset, *above) or len(above) == 2:
                 raise ValueError(f"directory {tag} does not belong where it is")
-            tree[tag] = read_tree(data, layout, entry.numbers()[0], depth + 1)
-    return tree
+            below = read_tree(data, layout, start, (offset, *above), SUBDIRECTORIES[tag])
+        except ValueError:
+            del items[tag]
+            lost = f"{SUBDIRECTORIES[tag]} directory"
+            faults.append(Fault(offset, found.entries[tag].position, tag, lost))
+        else:
+            items[tag] = below.items
+            faults += below.faults
+            spans += below.spans
+    return Tree(items, tuple(faults), tuple(spans))
 
 
 def write_tree(tree: Mapping[int, Entry | Directory], start: int, big: bool = False) -> bytes:
@@ -190,6 +276,28 @@ def write_tree(tree: Mapping[int, Entry | Directory], start: int, big: bool = Fa
 def write_exif(tree: Mapping[int, Entry | Directory]) -> bytes:
     """A whole little-endian EXIF block."""
     return struct.pack("<2sHL", b"II", 42, 8) + write_tree(tree, 8)
+
+
+def shortened(exif: bytes, most: int) -> tuple[bytes | None, tuple[str, ...]]:
+    """An EXIF block of at most `most` bytes, without its longest tags, and the names of these."""
+    tree, lost = read_tree(exif, *first_directory(exif)).items, []
+    excess = len(write_exif(tree)) - most
+    for length, name, directory, tag in sorted(_leaves(tree, "exif"), key=lambda leaf: -leaf[0]):
+        if excess <= 0:
+            break
+        del directory[tag]
+        lost.append(f"{name} tag {tag}")
+        excess -= length
+    return write_exif(tree) if excess <= 0 else None, tuple(lost)
+
+
+def _leaves(tree: Directory, name: str) -> Iterator[tuple[int, str, Directory, int]]:
+    """Length of each tag's value, the name of its directory, that directory, and its number."""
+    for tag, item in tree.items():
+        if isinstance(item, Entry):
+            yield len(item.value), name, tree, tag
+        else:
+            yield from _leaves(item, SUBDIRECTORIES[tag])
 
 
 def orientation_of(entries: Mapping[int, Entry]) -> int:
@@ -225,13 +333,53 @@ def dpi_entries(dpi: tuple[float, float]) -> dict[int, Entry]:
     }
 
 
+def sound(exif: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """An EXIF block without the tags that no reader could follow, and the names of what they held.
+
+    All other bytes stay where they are, since maker notes hold offsets into the block.
+
+    Raises:
+        ValueError: its first directory cannot be read, or no tag in it, or its directories overlap.
+    """
+    layout, offset = first_directory(exif)
+    tree = read_tree(exif, layout, offset)
+    spans = sorted(tree.spans)
+    if not tree.items or any(end > start for (_, end), (start, _) in pairwise(spans)):
+        raise ValueError("it has no tag that can be read, or its directories overlap")
+    block = _without_records(exif, layout, tree.faults)
+    return block, tuple(fault.name for fault in tree.faults)
+
+
+def without_tags(exif: bytes, names: Mapping[int, str]) -> tuple[bytes, tuple[str, ...]]:
+    """An EXIF block whose first directory lacks the tags in `names`, and the names of those it had."""
+    layout, offset = first_directory(exif)
+    entries, _ = read_entries(exif, layout, offset)
+    lost = [Fault(offset, entries[tag].position, tag, names[tag]) for tag in names if tag in entries]
+    return _without_records(exif, layout, lost), tuple(fault.name for fault in lost)
+
+
+def _without_records(exif: bytes, layout: Layout, faults: Iterable[Fault]) -> bytes:
+    """A block whose directories lack some of their records; the records behind them move up."""
+    lost: dict[int, set[int]] = {}
+    for fault in faults:
+        lost.setdefault(fault.directory, set()).add(fault.position)
+    form, size, pointer = ("Q", 20, 8) if layout.big else ("H", 12, 4)
+    block = bytearray(exif)
+    for directory, positions in lost.items():
+        records, following = _records(exif, layout, directory)
+        kept = [exif[at : at + size] for at in records if at not in positions]
+        moved = b"".join([*kept, exif[following : following + pointer]])
+        struct.pack_into(layout.order + form, block, directory, len(kept))
+        block[records.start : following + pointer] = moved.ljust(following + pointer - records.start, b"\0")
+    return bytes(block[: len(exif)])
+
+
 def upright(exif: bytes) -> bytes:
     """The EXIF of the upright picture: Orientation 1, and no thumbnail of the damaged one.
 
     All other bytes stay where they are, since maker notes hold offsets into the block.
     """
     layout, offset = first_directory(exif)
-    read_tree(exif, layout, offset)  # refuses what a reader could not follow
     entries, following = read_entries(exif, layout, offset)
     block = bytearray(exif)
     if following + 4 <= len(block):

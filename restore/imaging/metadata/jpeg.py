@@ -120,7 +120,7 @@ def _further_pictures(found: Sequence[tuple[int, bytes]]) -> tuple[list[str], st
     """
     for index in _payloads(found, 0xE2, b"MPF\0"):
         try:
-            entries, _ = exif.read_entries(index, *exif.first_directory(index))
+            entries = exif.read_directory(index, *exif.first_directory(index)).entries
         except ValueError:
             return ["further pictures"], None
         kinds = entries[_PICTURE].value[2::16] if _PICTURE in entries else b""
@@ -250,7 +250,11 @@ def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tupl
         x, y, unit = 1, 1, False
         dropped.append("dpi")
     before = [_segment(0xE0, struct.pack(">5s2BB2H2B", b"JFIF", 1, 2, unit, x, y, 0, 0))]
-    for name, mark, value in (("exif", _EXIF, meta.exif), ("xmp", _XMP, meta.xmp)):
+    block, room = meta.exif, _SEGMENT_BYTES - len(_EXIF)
+    if block and len(block) > room:
+        block, lost = exif.shortened(block, room)
+        dropped += lost
+    for name, mark, value in (("exif", _EXIF, block), ("xmp", _XMP, meta.xmp)):
         if value and len(mark) + len(value) > _SEGMENT_BYTES:
             dropped.append(name)
         elif value:

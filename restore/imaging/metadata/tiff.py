@@ -25,22 +25,45 @@ _FOR_PIXELS = frozenset(
     )
 )
 
+_FIELDS = {
+    tags.XMP: "xmp",
+    tags.IPTC: "iptc",
+    tags.PHOTOSHOP: "photoshop",
+    tags.PHOTOSHOP_LAYERS: "photoshop",
+    tags.ICC_PROFILE: "icc",
+    tags.X_RESOLUTION: "dpi",
+    tags.Y_RESOLUTION: "dpi",
+}
+# Tags about samples that say more than how they lie, and that no output keeps.
+_SAMPLE_RANGE, _FLOAT_RANGE, _DOT_RANGE, _COEFFICIENTS, _REFERENCE = (280, 281), (340, 341), 336, 529, 532
+_LOST = {
+    **dict.fromkeys((*_SAMPLE_RANGE, *_FLOAT_RANGE), "sample range"),
+    290: "gray response",
+    291: "gray response",
+    333: "ink names",
+    _DOT_RANGE: "dot range",
+    342: "transfer range",
+    343: "clip path",
+    400: "global parameters",
+    _COEFFICIENTS: "ycbcr coefficients",
+    _REFERENCE: "reference black and white",
+}
+_BT_601 = [299, 587, 114]  # thousandths
+_LAST_TYPE, _LONG8, _UTF8 = 12, 16, 129  # of TIFF 6.0; of BigTIFF; of Exif 3.0
+
 
 def read(data: bytes) -> Metadata:
     """The metadata of the photo's page; its EXIF is collected from among the other tags."""
     layout, _ = tags.first_directory(data)
     pages = pages_of(data)
-    entries = tags.read_entries(data, layout, pages.photo.offset)[0]
-    _hold_all_samples(data, entries)
-    samples = samples_of(entries)
-    stated = {**_first_entries(data, layout, pages.first, pages.photo), **entries}
-    dropped = [*pages.beside]
+    found = tags.read_directory(data, layout, pages.photo.offset)
+    _check_samples(data, found)
+    samples = samples_of(found.entries)
+    first = found if pages.first is pages.photo else tags.read_directory(data, layout, pages.first.offset)
+    stated = {**first.entries, **found.entries}
+    exif, lost = _exif(data, layout, pages.first, pages.photo, samples.bits)
     if {tags.PHOTOSHOP, tags.PHOTOSHOP_LAYERS} & stated.keys():
-        dropped.append("photoshop")
-    try:
-        exif = _exif(data, layout, pages.first, pages.photo)
-    except ValueError:
-        exif, dropped = None, [*dropped, "exif"]
+        lost.append("photoshop")
     return Metadata(
         icc=stated[tags.ICC_PROFILE].value if tags.ICC_PROFILE in stated else None,
         exif=exif,
@@ -54,13 +77,8 @@ def read(data: bytes) -> Metadata:
         palette=samples.photometric == PALETTE,
         found=pages.refused or refused(samples),
         samples=samples,
-        dropped=tuple(dropped),
+        dropped=(*pages.beside, *lost),
     )
-
-
-def _first_entries(data: bytes, layout: tags.Layout, first: Page, photo: Page) -> dict[int, Entry]:
-    """The first page's tags, where the photo is another page: they may be the ones that describe it."""
-    return {} if first is photo else tags.read_entries(data, layout, first.offset)[0]
 
 
 def _iptc(entries: Mapping[int, Entry]) -> bytes | None:
@@ -72,8 +90,12 @@ def _iptc(entries: Mapping[int, Entry]) -> bytes | None:
     return iptc.of_resources(entries[tags.PHOTOSHOP].value) if tags.PHOTOSHOP in entries else None
 
 
-def _hold_all_samples(data: bytes, entries: Mapping[int, Entry]) -> None:
+def _check_samples(data: bytes, found: tags.Found) -> None:
     """Refuses a file that was cut short, before `strip` puts a directory where its samples were."""
+    for fault in found.faults:
+        if fault.tag in _FOR_PIXELS:
+            raise ValueError(f"the value of tag {fault.tag} is of an unknown type or goes beyond the end")
+    entries = found.entries
     for where, size in ((tags.STRIP_OFFSETS, tags.STRIP_SIZES), (tags.TILE_OFFSETS, tags.TILE_SIZES)):
         if where in entries and size in entries:
             pairs = zip(entries[where].numbers(), entries[size].numbers(), strict=False)
@@ -81,20 +103,68 @@ def _hold_all_samples(data: bytes, entries: Mapping[int, Entry]) -> None:
                 raise ValueError("a strip or tile goes beyond the end")
 
 
-def _exif(data: bytes, layout: tags.Layout, first: Page, photo: Page) -> bytes | None:
-    offsets = dict.fromkeys((first.offset, photo.offset))
-    trees = [tags.read_tree(data, layout, offset) for offset in offsets]
-    kept = {
-        tag: item
-        for tree in trees
-        for tag, item in tree.items()
-        if tag not in tags.STRUCTURAL and _classic(item)
-    }
-    return tags.write_exif(kept) if kept else None
+def _exif(
+    data: bytes, layout: tags.Layout, first: Page, photo: Page, bits: int
+) -> tuple[bytes | None, list[str]]:
+    """The EXIF of the first page and of the photo's, and the names of what is lost."""
+    kept: tags.Directory = {}
+    lost: list[str] = []
+    for offset in dict.fromkeys((first.offset, photo.offset)):
+        tree = tags.read_tree(data, layout, offset)
+        described, without = _descriptive(tree.items, bits)
+        kept |= described
+        lost += [*without, *(_FIELDS.get(fault.tag, fault.name) for fault in tree.faults)]
+    return tags.write_exif(kept) if kept else None, lost
 
 
-def _classic(item: Entry | tags.Directory) -> bool:
-    return not isinstance(item, Entry) or item.kind <= 12  # BigTIFF's own types have no place in EXIF
+def _descriptive(items: tags.Directory, bits: int) -> tuple[tags.Directory, list[str]]:
+    """Those tags of a first directory that do not describe samples, and the names of what is lost of it."""
+    lost = [
+        name
+        for tag, name in _LOST.items()
+        if isinstance(entry := items.get(tag), Entry) and not _usual(tag, entry, bits)
+    ]
+    kept, pointers = _classic(
+        {tag: item for tag, item in items.items() if tag not in tags.STRUCTURAL}, "exif"
+    )
+    return kept, lost + pointers
+
+
+def _classic(items: tags.Directory, name: str) -> tuple[tags.Directory, list[str]]:
+    """Tags of the types of EXIF; and the names of pointers and of BigTIFF's long numbers, which it lacks."""
+    kept: tags.Directory = {}
+    lost = []
+    for tag, item in items.items():
+        if not isinstance(item, Entry):
+            kept[tag], more = _classic(item, tags.SUBDIRECTORIES[tag])
+            lost += more
+        elif item.kind <= _LAST_TYPE or item.kind == _UTF8:
+            kept[tag] = item
+        elif item.kind == _LONG8 and max(item.numbers(), default=0) < 1 << 32:
+            kept[tag] = Entry(tags.LONG, item.count, struct.pack(f"<{item.count}L", *item.numbers()))
+        else:
+            lost.append(f"{name} tag {tag}")
+    return kept, lost
+
+
+def _usual(tag: int, entry: Entry, bits: int) -> bool:
+    """Whether a tag states what is so without it."""
+    try:
+        values = entry.numbers()
+    except ValueError:
+        return False
+    if entry.kind == tags.RATIONAL:
+        values = [round(1000 * one / per) for one, per in zip(values[::2], values[1::2], strict=False) if per]
+    else:
+        values = [1000 * value for value in values]
+    white = 1000 * ((1 << bits) - 1)
+    if tag in _SAMPLE_RANGE:
+        return set(values) <= {(0, white)[tag == max(_SAMPLE_RANGE)]}
+    if tag == _DOT_RANGE:
+        return values == [0, white] * (len(values) // 2)
+    if tag == _COEFFICIENTS:
+        return values == _BT_601
+    return tag == _REFERENCE and values in ([0, white] * 3, [0, white, 128_000, white, 128_000, white])
 
 
 def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tuple[str, ...]]:
@@ -104,9 +174,15 @@ def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tupl
     for tag in (tags.X_RESOLUTION, tags.Y_RESOLUTION, tags.RESOLUTION_UNIT):
         own.pop(tag, None)
     tree: tags.Directory = {}
+    lost: list[str] = []
     if meta.exif:
-        tree |= tags.read_tree(meta.exif, *tags.first_directory(meta.exif))
-        tree = {tag: item for tag, item in tree.items() if tag not in tags.STRUCTURAL}
+        bits = tags.number(own, tags.BITS, 1)
+        whole = tags.read_tree(meta.exif, *tags.first_directory(meta.exif)).items
+        tree, lost = _descriptive(whole, bits)
+        curve = tree.get(tags.TRANSFER_FUNCTION)
+        if isinstance(curve, Entry) and curve.count not in (1 << bits, 3 << bits):  # readers would stumble
+            del tree[tags.TRANSFER_FUNCTION]
+            lost.append(tags.COLOURS[tags.TRANSFER_FUNCTION])
     tree |= own
     if alpha is not None:
         tree[tags.EXTRA_SAMPLES] = Entry(tags.SHORT, 1, struct.pack("<H", ALPHA_CODES[alpha]))
@@ -118,13 +194,13 @@ def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tupl
         tree[tags.XMP] = Entry(tags.BYTE, len(meta.xmp), meta.xmp)
     if meta.iptc:
         tree[tags.IPTC] = Entry(tags.UNDEFINED, len(meta.iptc), meta.iptc)
-    return _with_directory(data, layout, tags.write_tree(tree, _end(data), layout.big)), ()
+    return _with_directory(data, layout, tags.write_tree(tree, _end(data), layout.big)), tuple(lost)
 
 
 def strip(data: bytes) -> bytes:
     """The file with one directory that holds only the tags about how the photo's samples lie."""
     layout, _ = tags.first_directory(data)
-    entries, _ = tags.read_entries(data, layout, pages_of(data).photo.offset)
+    entries = tags.read_directory(data, layout, pages_of(data).photo.offset).entries
     form, size, last = ("Q", 20, 8) if layout.big else ("H", 12, 4)
     records = [
         _plain_alpha(layout) if tag == tags.EXTRA_SAMPLES else data[entry.position : entry.position + size]

@@ -110,4 +110,4 @@ def _with_dpi(meta: Metadata) -> bytes | None:
     place = exif.first_directory(meta.exif)
     if exif.dpi_of(exif.read_entries(meta.exif, *place)[0]) == meta.dpi:
         return meta.exif
-    return exif.write_exif({**exif.read_tree(meta.exif, *place), **exif.dpi_entries(meta.dpi)})
+    return exif.write_exif({**exif.read_tree(meta.exif, *place).items, **exif.dpi_entries(meta.dpi)})

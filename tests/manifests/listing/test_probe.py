@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,19 @@ def turned() -> Image.Exif:
     return exif
 
 
+def turned_by_xmp() -> bytes:
+    """A TIFF without Orientation whose XMP, which stands behind its samples, has one."""
+    packet = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF>'
+        b"</x:xmpmeta>"
+    )
+    plain = bytearray(tiff(extratags=[(700, 1, len(packet), bytes(len(packet)), True)]))
+    at = plain.index(struct.pack("<HHL", 700, 1, len(packet)))
+    struct.pack_into("<L", plain, at + 8, len(plain))
+    return bytes(plain) + packet
+
+
 PARTIAL = {
     "a jpeg": saved("jpeg", quality=95, exif=turned()),
     "a png": saved("png", exif=turned()),
@@ -51,6 +65,7 @@ WHOLE = {
     "a jpeg with much before its frame": saved("jpeg", quality=95, icc_profile=bytes(400_000)),
     "a webp": saved("webp", lossless=True),
     "a webp with metadata behind": saved("webp", lossless=True, exif=turned()),
+    "a tiff that is turned by its XMP": turned_by_xmp(),
     "a small tiff": tiff(NOISE[:20, :20]),
 }
 
