@@ -34,6 +34,10 @@ class Model(Protocol):
         """Whether a second expert takes the low noise levels."""
         ...
 
+    def text_length(self, sampler: Sampler) -> int:
+        """Positions that the encoded prompts take. Windows of one batch have one length."""
+        ...
+
     def denoised(self, batch: Batch, path: DenoisingSchedule) -> Tensor:
         """Latents `(B, 4, h, w)` of the repainted windows."""
         ...
@@ -61,9 +65,20 @@ class DiffusionEngine:
         """
         with torch.inference_mode():
             try:
-                return self._ladder.paint(tasks, self._painted)
+                return self._by_text_length(tasks)
             except torch.AcceleratorError as error:
                 raise DeviceLost(f"{self._device}: {error}") from error
+
+    def _by_text_length(self, tasks: Sequence[Task]) -> list[Answer]:
+        """One call of the ladder for each length: a longer neighbour must not pad a window's prompt."""
+        groups: dict[int, list[int]] = {}
+        for place, task in enumerate(tasks):
+            groups.setdefault(self._model.text_length(task.sampler), []).append(place)
+        painted: dict[int, Answer] = {}
+        for places in groups.values():
+            answers = self._ladder.paint([tasks[place] for place in places], self._painted)
+            painted.update(zip(places, answers, strict=True))
+        return [painted[place] for place in range(len(tasks))]
 
     def _painted(self, tasks: Sequence[Task], rung: FallbackStep) -> list[Answer]:
         """One micro-batch; items that did not come out finite once more, each alone."""

@@ -48,6 +48,10 @@ class Sd2:
         """Never: there is no refiner for SD 2."""
         return False
 
+    def text_length(self, sampler: Sampler) -> int:
+        """Positions that the encoded prompts take."""
+        return self._prompts.length(sampler)
+
     def denoised(self, batch: Batch, path: DenoisingSchedule) -> Tensor:
         """Latents of the repainted windows."""
         one = expert(self._unet, self._prompts, batch, ((), ()))

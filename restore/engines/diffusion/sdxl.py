@@ -88,6 +88,10 @@ class Sdxl:
             raise EngineError("refine=true needs models.refiner; name one, or set refine=false")
         return sampler.refine
 
+    def text_length(self, sampler: Sampler) -> int:
+        """Positions that the encoded prompts take, for base and refiner alike."""
+        return self._prompts[self._base].length(sampler)
+
     def denoised(self, batch: Batch, path: DenoisingSchedule) -> Tensor:
         """Latents of the repainted windows: base, then refiner, with no decode between them."""
         base, refiner = self._experts(batch, refine=len(path.refiner) > 0)

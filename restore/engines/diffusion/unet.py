@@ -15,7 +15,7 @@ from restore.engines.diffusion.prompts import Prompts, Text, stacked
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conditions:
-    """What a batch is conditioned on: `(B, 77, D)` of text and, for SDXL, pooled text and time ids."""
+    """What a batch is conditioned on: `(B, 77 n, D)` of text and, for SDXL, pooled text and time ids."""
 
     sequence: Tensor
     added: dict[str, Tensor]
@@ -76,10 +76,10 @@ def expert(
     """
     samplers = [task.sampler for task in batch.tasks]
     scales = [max(sampler.guidance_scale, 1.0) for sampler in samplers]
-    positive = _conditions([prompts.positive(sampler.prompt) for sampler in samplers], ids[0])
+    positive = _conditions([prompts.positive(sampler) for sampler in samplers], ids[0])
     both = None
     if max(scales) > 1:
-        negative = _conditions([prompts.negative(sampler.negative_prompt) for sampler in samplers], ids[1])
+        negative = _conditions([prompts.negative(sampler) for sampler in samplers], ids[1])
         both = positive.after(negative)
     sees_mask = unet.config.in_channels > batch.clean.shape[1]
     return ConditionedUNet(

@@ -24,6 +24,7 @@ from restore.engines import EngineConfig, Painted, Task, build
 from restore.engines.diffusion.denoising import sampler_for, started, trajectory
 from restore.engines.diffusion.engine import DiffusionEngine
 from restore.engines.diffusion.latents import Batch, cells, encoded
+from restore.engines.diffusion.prompts import chunks
 from restore.engines.diffusion.sdxl import Sdxl, load_sdxl
 from restore.engines.prefill import prefill
 from restore.errors import EngineError, ErrorCode, ItemError
@@ -230,6 +231,33 @@ def test_seed_and_prompt_change_the_picture(engine: DiffusionEngine) -> None:
     )
     assert np.array_equal(first, again)
     assert grey_levels(first, seeded) > 1 and grey_levels(first, said) > 1
+
+
+LONG = "an old street in the rain with tram rails, wet cobbles and a row of lamps " * 2
+"""More letters than the tiny tokenizer's 75 places."""
+
+
+def test_the_end_of_a_long_prompt_counts(engine: DiffusionEngine) -> None:
+    one, other = painted(engine, [task(prompt=LONG + "at night"), task(prompt=LONG + "at dawn")])
+    assert grey_levels(one, other) > 1
+
+
+def test_a_long_prompt_is_its_chunks_one_after_another(model: Sdxl) -> None:
+    sampler = replace(SAMPLER, prompt=LONG)
+    pieces = chunks(LONG, lambda text: len(model._base.tokenizer(text).input_ids) <= 77)
+    assert len(pieces) == 2
+    with torch.inference_mode():
+        whole = model._prompts[model._base].positive(sampler)
+        encoded = [model._base.encode_prompt(piece, do_classifier_free_guidance=False) for piece in pieces]
+    assert torch.equal(whole.sequence, torch.cat([one[0][0] for one in encoded]))
+    assert whole.pooled is not None and torch.equal(whole.pooled, encoded[0][2][0])
+
+
+def test_a_long_neighbour_changes_nothing(engine: DiffusionEngine) -> None:
+    short, long = task(0), task(1, prompt=LONG, negative_prompt="blur")
+    alone = [painted(engine, [one])[0] for one in (short, long)]
+    assert all(map(np.array_equal, alone, painted(engine, [short, long])))
+    assert all(map(np.array_equal, alone, painted(engine, [long, short])[::-1]))
 
 
 def test_each_text_is_encoded_once(checkpoints: Checkpoints) -> None:
