@@ -105,6 +105,7 @@ def _restored(picture: Picture, recipe: Recipe, settings: RunSettings, out: OutS
         device=profile.device,
         max_megapixels=settings.max_megapixels,
         copy_unmasked=settings.copy_unmasked,
+        fit_masks=settings.fit_masks,
     )
     prepared = prepare(_item(picture, recipe, job), job)
     if not isinstance(prepared, Prepared):

@@ -80,6 +80,7 @@ class RunSpec:
             engine=self.recipe.engine,
             retry_failed=self.settings.retry_failed,
             copy_unmasked=self.settings.copy_unmasked,
+            fit_masks=self.settings.fit_masks,
             limit=self.settings.limit,
         )
 
@@ -107,6 +108,7 @@ class RunSpec:
             max_megapixels=self.settings.max_megapixels,
             memory_gate=MemoryGate(_bytes(self.settings.node_memory)),
             copy_unmasked=self.settings.copy_unmasked,
+            fit_masks=self.settings.fit_masks,
         )
 
 

@@ -36,6 +36,7 @@ class RunSettings:
     gpu: Annotated[str | None, option("GPUs that a dry run assumes: H200, or 8xH200", "[Nx]NAME")] = None
     max_failed: Annotated[float, option("stop when more than this fraction has failed", "FRACTION")] = 0.2
     copy_unmasked: Annotated[bool, option("copy photos that have no mask")] = False
+    fit_masks: Annotated[bool, option("enlarge or reduce masks of their photo's shape")] = False
     allow_root: Annotated[tuple[str, ...], options("folder that local inputs may lie in", "DIR")] = ()
     allow_http: Annotated[bool, option("read inputs from http(s) too")] = False
     max_megapixels: Annotated[float, option("refuse larger pictures", "N")] = 400.0

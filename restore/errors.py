@@ -45,6 +45,10 @@ class ErrorCode(StrEnum):
     VERIFY_FAILED = "verify_failed"
 
 
+FIT_MASKS = "the setting fit_masks"
+"""What a `mask_size_mismatch` says that this setting mends: the mask has the photo's shape. No other does."""
+
+
 class SilverprintError(Exception):
     """Base of every error that this package raises on purpose."""
 

@@ -48,6 +48,7 @@ class ValidateSettings:
     set: Annotated[tuple[str, ...], options("override a recipe setting", "NAME=VALUE")] = ()
     probe: Annotated[bool, option("read the files too: are they there, readable and of one size?")] = False
     copy_unmasked: Annotated[bool, option("with --probe, rows without a mask are copied")] = False
+    fit_masks: Annotated[bool, option("with --probe, masks may be scaled copies")] = False
     allow_root: Annotated[tuple[str, ...], options("folder that local inputs may lie in", "DIR")] = ()
     allow_http: Annotated[bool, option("read inputs from http(s) too")] = False
 
@@ -80,7 +81,7 @@ def _invalid(manifest: Manifest, recipe: Recipe, settings: ValidateSettings) -> 
         policy = input_policy(settings.manifest, settings.allow_root, settings.allow_http)
         wanted = fill_versions(manifest, policy)
         yield from missing_inputs(wanted, recipe, settings.copy_unmasked)
-        yield from unreadable_files(wanted)
+        yield from unreadable_files(wanted, settings.fit_masks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,7 @@ class DiffSettings:
     profile: Annotated[str, option("whose engines are meant", choices=tuple(PROFILES))] = "local"
     retry_failed: Annotated[bool, option("count what failed in earlier runs as to be done")] = False
     copy_unmasked: Annotated[bool, option("count photos whose row names no mask as to be copied")] = False
+    fit_masks: Annotated[bool, option("count photos whose mask is a scaled copy as to be done")] = False
     allow_root: Annotated[tuple[str, ...], options("folder that local inputs may lie in", "DIR")] = ()
     allow_http: Annotated[bool, option("read inputs from http(s) too")] = False
     json: Annotated[bool, option("print one JSON object")] = False
@@ -215,5 +217,6 @@ def _against_store(settings: DiffSettings) -> tuple[Changes, Manifest, Rows]:
         engine=recipe.engine,
         retry_failed=settings.retry_failed,
         copy_unmasked=settings.copy_unmasked,
+        fit_masks=settings.fit_masks,
     )
     return against_store(planned, wanted, committed), manifest, wanted

@@ -32,6 +32,7 @@ class PreviewSettings:
     rows: Annotated[int, option("how many rows to show, from the first on", "N")] = 24
     recipe: Annotated[str | None, option("recipe in TOML that the rows override", "FILE")] = None
     set: Annotated[tuple[str, ...], options("override a recipe setting", "NAME=VALUE")] = ()
+    fit_masks: Annotated[bool, option("enlarge or reduce masks of their photo's shape")] = False
     allow_root: Annotated[tuple[str, ...], options("folder that local inputs may lie in", "DIR")] = ()
     allow_http: Annotated[bool, option("read inputs from http(s) too")] = False
 
@@ -55,6 +56,7 @@ def show_masks(settings: PreviewSettings) -> int:
         access=input_policy(settings.manifest, settings.allow_root, settings.allow_http),
         software_version="",
         copy_unmasked=True,
+        fit_masks=settings.fit_masks,
     )
     rows = manifest.table.slice(0, settings.rows).to_pylist()
     previews = [preview(_item(row), job) for row in rows]

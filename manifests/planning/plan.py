@@ -11,7 +11,7 @@ import pyarrow as pa
 from manifests.catalog.rows import SHOWS, SUCCESS, Rows
 from manifests.query import sql
 from manifests.query.spool import SpooledTable, register, spool
-from restore.errors import ErrorCode
+from restore.errors import FIT_MASKS, ErrorCode
 from restore.identity import PIPELINE_VERSION
 from restore.item import EXTRA_PREFIX, PLAN_SCHEMA
 from restore.outcome import REMOVED
@@ -69,6 +69,7 @@ def plan(
     engine: str,
     retry_failed: bool = False,
     copy_unmasked: bool = False,
+    fit_masks: bool = False,
     limit: int | None = None,
 ) -> Plan:
     """Compares the manifest with the committed rows.
@@ -80,6 +81,7 @@ def plan(
         engine: the recipe's engine, for the rows that name none.
         retry_failed: do all failed rows again.
         copy_unmasked: rows without a mask, which failed for that, are wanted as copies now.
+        fit_masks: rows whose mask has the photo's shape and another size are tried again.
         limit: plan at most this many rows; the rest are counted as `over_limit`.
     """
     extra = [name for name in wanted.schema.names if name.startswith(EXTRA_PREFIX)]
@@ -92,7 +94,7 @@ def plan(
         con.execute(_changed_rows(wanted_now))
         con.execute(_open_rows(wanted_now))
         con.execute(HISTORY)
-        con.execute(_decided(retry_failed, copy_unmasked))
+        con.execute(_decided(retry_failed, copy_unmasked, fit_masks))
         con.execute(FORMER)
         todo = _todo(con, extra, limit)
         return Plan(todo, _reused(con, extra), _counts(con, todo), _first(con))
@@ -174,12 +176,18 @@ def _open_rows(wanted: str) -> str:
 _OF_REFERENCE = f"error_code = '{ErrorCode.IMAGE_NOT_FOUND}'"
 _OF_REFERENCE += " AND starts_with(coalesce(error_message, ''), 'the reference: ')"
 
+_FITS = "mask_fits"
+"""A mask of another size which the setting fit_masks mends."""
+_CAN_BE_FITTED = f"error_code = '{ErrorCode.MASK_SIZE_MISMATCH}'"
+_CAN_BE_FITTED += f" AND contains(coalesce(error_message, ''), {sql.text(FIT_MASKS)})"
+
 # All that ever became of the open rows, each compared with what is wanted now. Keys are matched within an
 # item: equal files have equal ETags, and so equal keys, but names and seeds come from the item.
 HISTORY = f"""
     CREATE TEMP TABLE history AS
     SELECT row, row_id, status IN {sql.texts(SUCCESS)} AS success, status = '{REMOVED}' AS pruned,
-        if({_OF_REFERENCE}, 'reference_not_found', error_code) AS error_code,
+        CASE WHEN {_OF_REFERENCE} THEN 'reference_not_found' WHEN {_CAN_BE_FITTED} THEN '{_FITS}'
+            ELSE error_code END AS error_code,
         past.work_key = open.work_key AS same,
         past.recipe_hash = open.recipe_hash AND past.overrides = open.overrides
             AND past.engine_hash IS NOT DISTINCT FROM open.engine_hash
@@ -197,7 +205,7 @@ HISTORY = f"""
 """
 
 
-def _decided(retry_failed: bool, copy_unmasked: bool) -> str:
+def _decided(retry_failed: bool, copy_unmasked: bool, fit_masks: bool) -> str:
     """The reason of every open row. Rows are counted by `row_id`: a compacted one may come twice.
 
     An item's history begins anew after its pictures were pruned.
@@ -225,14 +233,14 @@ def _decided(retry_failed: bool, copy_unmasked: bool) -> str:
             CASE
                 WHEN reused_from = current THEN '{DONE}'
                 WHEN reused_from IS NOT NULL THEN '{REUSED}'
-                WHEN failures > 0 THEN {_after_failure(retry_failed, copy_unmasked)}
+                WHEN failures > 0 THEN {_after_failure(retry_failed, copy_unmasked, fit_masks)}
                 ELSE coalesce(difference, 'new')
             END AS reason
         FROM open LEFT JOIN earlier USING (row)
     """
 
 
-def _after_failure(retry_failed: bool, copy_unmasked: bool) -> str:
+def _after_failure(retry_failed: bool, copy_unmasked: bool, fit_masks: bool) -> str:
     """SQL: whether a picture that failed before is tried again."""
     given_up = "retry_failed" if retry_failed else FAILED_BEFORE
     pinned_change = (
@@ -245,6 +253,7 @@ def _after_failure(retry_failed: bool, copy_unmasked: bool) -> str:
         OR last_code = '{ErrorCode.MASK_NOT_FOUND}' AND open.mask_version IS NOT NULL)"""
     return f"""CASE
                     WHEN {unmasked} THEN 'retry'
+                    WHEN {str(fit_masks).lower()} AND last_code = '{_FITS}' THEN 'retry'
                     WHEN {listed} THEN 'retry'
                     WHEN {pinned_change} THEN '{given_up}'
                     WHEN last_code IN {sql.texts(RETRIED)} THEN 'retry'

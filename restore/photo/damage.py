@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from restore.errors import ErrorCode, ItemError
 from restore.imaging import codec
 from restore.imaging.picture import Picture
 from restore.imaging.pixels import Mask
+from restore.imaging.scaled_copy import same_shape
 from restore.item import Item
+from restore.methods import Size
 from restore.photo.inputs import Read, fetch_input
 from restore.photo.state import Job
 from restore.recipe import Recipe
 from restore.repair import mask as masks
+from restore.repair.mask_fit import fitted
 from restore.repair.mask_reading import damage_from
 from restore.storage import Fetched, fetch
 
@@ -27,8 +32,26 @@ def fetch_mask(item: Item, job: Job, read: Read = fetch) -> Fetched | None:
         raise _of_mask(error) if error.code is ErrorCode.IMAGE_TOO_LARGE else error from None
 
 
-def damage_of(mask: Fetched | None, picture: Picture, recipe: Recipe, job: Job) -> Mask:
-    """The pixels to repaint, before dilation: what the mask marks, or with mode=outpaint all the rest.
+@dataclass(frozen=True, slots=True, eq=False)
+class Damage:
+    """The pixels of one photo that its mask marks, before dilation.
+
+    Attributes:
+        pixels: bool `(H, W)` of the photo's size, True = repaint.
+        fitted_from: the mask file's size, where it was enlarged or reduced.
+    """
+
+    pixels: Mask
+    fitted_from: Size | None = None
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What the photo's row says of its mask."""
+        return () if self.fitted_from is None else ("mask_fitted",)
+
+
+def damage_of(mask: Fetched | None, picture: Picture, recipe: Recipe, job: Job) -> Damage:
+    """What the mask marks, or with mode=outpaint all the rest.
 
     Raises:
         ItemError: mask_not_found, mask_unreadable, mask_size_mismatch.
@@ -37,15 +60,18 @@ def damage_of(mask: Fetched | None, picture: Picture, recipe: Recipe, job: Job) 
     if mask is None:
         if not (job.copy_unmasked or any(recipe.margins)):
             raise _nothing_to_paint(recipe)
-        return np.zeros(shape, bool)
+        return Damage(np.zeros(shape, bool))
+    read = _read_mask(mask.data, job.max_megapixels)
+    fits = job.fit_masks and same_shape((read.width, read.height), (picture.width, picture.height))
     damage = damage_from(
-        _read_mask(mask.data, job.max_megapixels),
-        shape,
+        read,
+        (read.height, read.width) if fits else shape,
         picture.orientation,
         polarity=recipe.mask_polarity,
         threshold=recipe.mask_threshold,
     )
-    return ~damage if recipe.mode == "outpaint" else damage
+    whole = fitted(~damage if recipe.mode == "outpaint" else damage, shape)
+    return Damage(whole, None if damage.shape == shape else (read.width, read.height))
 
 
 def dilated(damage: Mask, recipe: Recipe) -> Mask:

@@ -98,7 +98,7 @@ def _painted_photo(
         if isinstance(answer, ItemError):
             return failed(draft, answer)
     painted = [answer for answer in answers if isinstance(answer, Painted)]
-    steps = dict.fromkeys(step for answer in painted for step in answer.steps)
+    steps = dict.fromkeys([*draft.engine_steps, *(step for answer in painted for step in answer.steps)])
     scheduler = next((answer.scheduler for answer in painted if answer.scheduler), None)
     device = next((answer.device for answer in painted if answer.device), draft.device)
     return PaintedPhoto(

@@ -65,8 +65,13 @@ def prepare(item: Item, job: Job, read: Read = fetch) -> Prepared | Outcome:
             began = time.perf_counter()  # waiting for memory is no work
             picture = codec.decode(image.data, max_megapixels=job.max_megapixels)
             draft = _with_picture(draft, outpaint.extended(picture, recipe.margins, job.max_megapixels))
-            damage = damage_of(mask, picture, recipe, job)
-            draft = replace(draft, mask_coverage=masks.coverage(outpaint.on_canvas(damage, recipe.margins)))
+            found = damage_of(mask, picture, recipe, job)
+            damage = found.pixels
+            draft = replace(
+                draft,
+                mask_coverage=masks.coverage(outpaint.on_canvas(damage, recipe.margins)),
+                engine_steps=found.steps,
+            )
             if not damage.any() and not any(recipe.margins):
                 return _copy(image.data, picture, _timed(draft, began, fetched), job)
             ready = _cut(item, recipe, source, picture, damage, draft, job)

@@ -45,7 +45,7 @@ def preview(item: Item, job: Job) -> Preview:
         image = fetch_input(item.image, item.image_version, ErrorCode.IMAGE_NOT_FOUND, job)
         picture = codec.decode(image.data, max_megapixels=job.max_megapixels)
         seen = replace(seen, width=picture.width, height=picture.height, before=thumbnail(picture))
-        damage = damage_of(fetch_mask(item, job), picture, recipe, job)
+        damage = damage_of(fetch_mask(item, job), picture, recipe, job).pixels
         seen = replace(seen, coverage=masks.coverage(damage), damage=damage_overlay(damage))
         # What marks too much cannot be dilated, and is shown as it is.
         return replace(seen, damage=damage_overlay(dilated(damage, recipe)))

@@ -34,6 +34,7 @@ class Job:
         models: by method, the rows of the models that it loads.
         max_megapixels: largest photo, mask or canvas that is decoded.
         copy_unmasked: whether a photo without a mask is copied as it is.
+        fit_masks: whether a mask of the photo's shape and another size is enlarged or reduced.
     """
 
     run_id: str
@@ -48,6 +49,7 @@ class Job:
     max_megapixels: float = 400.0
     memory_gate: MemoryGate = field(default_factory=MemoryGate)
     copy_unmasked: bool = False
+    fit_masks: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from restore.errors import ErrorCode, ItemError
+from restore.errors import FIT_MASKS, ErrorCode, ItemError
 from restore.imaging.picture import Picture
 from restore.imaging.pixels import Mask, Pixels, straightened, to_8_bit, to_16_bit, white_level, without_last
+from restore.imaging.scaled_copy import same_shape
 from restore.recipe import Polarity
 
 BAND_ROWS = 512
@@ -101,6 +102,8 @@ def _check_size(mask: Picture, shape: tuple[int, int]) -> None:
         return
     if (width, height) == shape:
         fix = "it lies on its side: rotate it, or give it the photo's Orientation tag"
+    elif same_shape((width, height), shape[::-1]):
+        fix = f"make one at the photo's full size, or enlarge or reduce such masks with {FIT_MASKS}"
     else:
         fix = "make one at the photo's full size"
     raise ItemError(

@@ -29,6 +29,7 @@ OPTIONS = {
     "--gpu",
     "--max-failed",
     "--copy-unmasked",
+    "--fit-masks",
     "--allow-root",
     "--allow-http",
     "--max-megapixels",

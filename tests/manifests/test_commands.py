@@ -54,12 +54,13 @@ def test_validate_measures_rows_against_the_recipe(
 
 
 def test_validate_reads_the_files_if_asked_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name, size in {"a.png": (8, 6), "m.png": (8, 6), "other.png": (6, 8)}.items():
+    sizes = {"a.png": (8, 6), "m.png": (8, 6), "other.png": (6, 8), "half.png": (4, 3)}
+    for name, size in sizes.items():
         Image.new("L", size).save(tmp_path / name)
     (tmp_path / "broken.png").write_bytes(b"no picture")
     manifest = tmp_path / "m.csv"
     rows = ["good,a.png,m.png", "size,a.png,other.png", "broken,broken.png,m.png", "mask,a.png,broken.png"]
-    rows += ["lost,none.png,m.png", "bare,a.png,"]
+    rows += ["lost,none.png,m.png", "bare,a.png,", "half,a.png,half.png"]
     manifest.write_text("\n".join(["item_id,image,mask", *rows]))
     assert main(["validate", str(manifest)]) == 0
     capsys.readouterr()
@@ -71,11 +72,15 @@ def test_validate_reads_the_files_if_asked_to(tmp_path: Path, capsys: pytest.Cap
         "mask": "mask_unreadable",
         "lost": "image_not_found",
         "bare": "mask_not_found",
+        "half": "mask_size_mismatch",
     }.items():
         assert f"{item}: {code}" in said, said
-    assert "good:" not in said and "6 rows; a run would fail" in said
+    assert "good:" not in said and "7 rows; a run would fail" in said
     assert main(["validate", str(manifest), "--probe", "--copy-unmasked"]) == 3
     assert "bare:" not in capsys.readouterr().out
+    assert main(["validate", str(manifest), "--probe", "--fit-masks"]) == 3
+    said = capsys.readouterr().out
+    assert "half:" not in said and "size:" in said
 
 
 def test_show_tells_what_a_run_would_read(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from manifests.planning.plan import Plan, named_engines, plan
 from manifests.planning.plan import work_key as sql_work_key
+from restore.errors import FIT_MASKS
 from restore.identity import PIPELINE_VERSION, overrides_json, work_key
 from restore.item import PLAN_SCHEMA, Item
 from restore.outcome import OUTCOME_SCHEMA
@@ -436,6 +437,18 @@ def test_two_hundred_thousand_rows_take_seconds() -> None:
     counts = plan(wanted, pa.table(done), recipe_hash="r1", engine_hashes=ENGINES, engine="auto").counts
     assert counts == {"done": rows}
     assert time.monotonic() - began < 60  # half a second on a quiet machine
+
+
+def test_masks_of_scaled_copies_are_wanted_again_once_they_may_be_fitted() -> None:
+    log = Log()
+    log.add(
+        row(), code="mask_size_mismatch", error_message=f"the mask is 4x3 pixels; enlarge it with {FIT_MASKS}"
+    )
+    assert reason(log, row()) == "failed_before"
+    assert reason(log, row(), fit_masks=True) == "retry"
+    other = row("b")
+    log.add(other, code="mask_size_mismatch", error_message="the mask is 4x4 pixels; make one at full size")
+    assert reason(log, other, fit_masks=True) == "failed_before", "it would fail again every night"
 
 
 def test_rows_without_a_mask_are_wanted_again_once_they_may_be_copied() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from restore.errors import ErrorCode
+from restore.errors import FIT_MASKS, ErrorCode
 from restore.item import Item
 from restore.outcome import Outcome
 from restore.photo import inputs as inputs_of_photos
@@ -89,6 +89,22 @@ def test_no_mask_is_copied_only_when_asked(inputs: Path, job: Job) -> None:
     item = Item("a", save(inputs / "a.png", data.astronaut()), KEY)
     assert restore(item, job).error_code == ErrorCode.MASK_NOT_FOUND
     assert restore(item, replace(job, copy_unmasked=True)).status == "copied"
+
+
+def test_a_mask_of_a_smaller_copy_is_fitted_only_when_asked(inputs: Path, job: Job) -> None:
+    photo = save(inputs / "a.png", data.astronaut())
+    small = Item("a", photo, KEY, mask=save(inputs / "m.png", scratch((256, 256))))
+    refused = restore(small, job)
+    assert refused.error_code == ErrorCode.MASK_SIZE_MISMATCH and FIT_MASKS in str(refused.error_message)
+    done = restore(small, replace(job, fit_masks=True))
+    assert done.status == "restored" and done.engine_steps == ("mask_fitted",)
+    large = Item("a", photo, KEY, mask=save(inputs / "l.png", scratch((512, 512)).repeat(2, 0).repeat(2, 1)))
+    assert restore(large, replace(job, fit_masks=True)).engine_steps == ("mask_fitted",)
+    other = Item("a", photo, KEY, mask=save(inputs / "o.png", scratch((256, 512))))
+    still = restore(other, replace(job, fit_masks=True))
+    assert still.error_code == ErrorCode.MASK_SIZE_MISMATCH and FIT_MASKS not in str(still.error_message)
+    exact = Item("a", photo, KEY, mask=save(inputs / "e.png", scratch((512, 512))))
+    assert restore(exact, replace(job, fit_masks=True)).engine_steps == ()
 
 
 def test_too_many_megapixels_are_refused(inputs: Path, job: Job) -> None:
