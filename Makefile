@@ -20,11 +20,14 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Two files at a time: the tests with servers and clusters of their own wait half of the time.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
 test: lint
-	$(BIN)/python -m pytest -m 'not heavy and not chaos'
+	$(PYTEST) -m 'not heavy and not chaos'
 
 test-heavy: install
-	$(BIN)/python -m pytest -m heavy
+	$(PYTEST) -m heavy
 
 # Kills drivers, workers and nodes at random; CHAOS_SEED and CHAOS_RUNS choose the moments.
 chaos: install

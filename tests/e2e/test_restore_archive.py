@@ -167,7 +167,7 @@ def test_a_folder_that_is_unmounted_in_mid_run_stops_it(tmp_path: Path) -> None:
         time.sleep(0.02)
     out.rename(away)
     out.mkdir()
-    stdout, stderr = job.communicate(timeout=60)
+    stdout, stderr = job.communicate(timeout=200)
     assert job.returncode == 1, stdout + stderr
     assert "unmounted, emptied or replaced" in stderr.splitlines()[-1] and "complete" not in stdout
     assert "Traceback" not in stderr and stderr.count("\n") <= FEW_LINES, stderr
@@ -285,7 +285,7 @@ def test_sigterm_commits_what_is_done_within_3_s(tmp_path: Path) -> None:
     while not list(out.glob("metadata/*/*.parquet")) and time.monotonic() < began + 30:
         time.sleep(0.02)
     assert time.monotonic() - began < 3
-    _, stderr = job.communicate(timeout=60)
+    _, stderr = job.communicate(timeout=200)
     assert job.returncode == 1 and "stopped by a signal" in stderr
     assert rows(out) and last_record(out)["verdict"] == "stopped"
     assert list(out.glob("lease/*")) == [], "a clean end gives the lease back"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import itertools
 import json
 import os
@@ -91,13 +92,15 @@ def _azurite_script() -> Path:
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed, and Azurite comes from it")
     wanted, done = (LOCK / "package-lock.json").read_bytes(), INSTALLED / "done"
-    if not done.exists() or done.read_bytes() != wanted:
-        INSTALLED.mkdir(exist_ok=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(LOCK / name, INSTALLED)
-        quiet = ["--ignore-scripts", "--no-audit", "--no-fund"]
-        subprocess.run(["npm", "ci", *quiet], cwd=INSTALLED, check=True, capture_output=True, timeout=280)
-        done.write_bytes(wanted)
+    INSTALLED.mkdir(exist_ok=True)
+    with (INSTALLED / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of the processes that share the tests, the first one installs
+        if not done.exists() or done.read_bytes() != wanted:
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(LOCK / name, INSTALLED)
+            quiet = ["--ignore-scripts", "--no-audit", "--no-fund"]
+            subprocess.run(["npm", "ci", *quiet], cwd=INSTALLED, check=True, capture_output=True, timeout=280)
+            done.write_bytes(wanted)
     return INSTALLED / "node_modules/azurite/dist/src/blob/main.js"
 
 
