@@ -91,6 +91,7 @@ def decode(data: bytes, *, max_megapixels: float = 400) -> Picture:
         exif=meta.exif,
         xmp=meta.xmp,
         iptc=meta.iptc,
+        photoshop=meta.photoshop,
         dpi=meta.dpi[::-1] if meta.dpi and meta.orientation >= 5 else meta.dpi,
         dropped=meta.dropped,
         bits=opened.bits if opened.bits != 8 * pixels.itemsize else None,
@@ -295,7 +296,7 @@ def shown(picture: Picture) -> Picture:
         pixels = to_8_bit(pixels)
     if mode in _ALPHA:
         pixels, mode = on_white(pixels), _without_alpha(mode)
-    flat = replace(picture, pixels=pixels, mode=mode, bits=None, exif=None, xmp=None, dpi=None)
+    flat = Picture(pixels, mode, picture.format, picture.lossless, icc=icc)
     if not _has_own_profile(flat) or icc is None:
         return _to_srgb(flat) if mode == "CMYK" else replace(flat, icc=None)
     return _to_srgb(flat) if mode == "CMYK" or len(icc) > _SMALL_PROFILE_BYTES else flat
@@ -357,4 +358,11 @@ def unreadable_formats() -> list[str]:
 
 def _metadata_of(picture: Picture) -> Metadata:
     block = exif.resized(picture.exif, picture.width, picture.height) if picture.exif else None
-    return Metadata(icc=picture.icc, exif=block, xmp=picture.xmp, iptc=picture.iptc, dpi=picture.dpi)
+    return Metadata(
+        icc=picture.icc,
+        exif=block,
+        xmp=picture.xmp,
+        iptc=picture.iptc,
+        photoshop=picture.photoshop,
+        dpi=picture.dpi,
+    )

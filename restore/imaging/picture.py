@@ -26,6 +26,7 @@ class Picture:
         exif: TIFF structure without JPEG's "Exif" marker; Orientation 1, no thumbnail.
         xmp: XMP packet, its tiff:Orientation 1.
         iptc: IPTC-IIM records.
+        photoshop: Photoshop's image resources besides IPTC, upright: a turned picture has no places in them.
         dpi: horizontal and vertical, upright.
         dropped: names of what decoding lost.
         bits: of a sample as stored, where the type of `pixels` has more: 9 to 15, whose levels lie over the
@@ -42,6 +43,7 @@ class Picture:
     exif: bytes | None = None
     xmp: bytes | None = None
     iptc: bytes | None = None
+    photoshop: bytes | None = None
     dpi: tuple[float, float] | None = None
     dropped: tuple[str, ...] = ()
     bits: int | None = None

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from restore.errors import ErrorCode, ItemError
+from restore.imaging.metadata import photoshop
 from restore.imaging.picture import Picture
 from restore.imaging.pixels import Mask
 
@@ -31,7 +32,9 @@ def extended(picture: Picture, margins: Margins, max_megapixels: float) -> Pictu
             f"{max_megapixels:g} allowed; lower expand or raise max_megapixels",
         )
     beside = ((top, bottom), (left, right), (0, 0))[: picture.pixels.ndim]
-    return replace(picture, pixels=np.pad(picture.pixels, beside, mode="edge"))
+    pixels = np.pad(picture.pixels, beside, mode="edge")
+    resources, lost = photoshop.without_places(picture.photoshop or b"")
+    return replace(picture, pixels=pixels, photoshop=resources, dropped=(*picture.dropped, *lost))
 
 
 def growth(size: tuple[int, int], margins: Margins) -> float:

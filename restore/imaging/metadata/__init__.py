@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Protocol
 
 from restore.formats import FORMATS, Format
-from restore.imaging.metadata import exif, jpeg, xmp
+from restore.imaging.metadata import exif, jpeg, photoshop, xmp
 from restore.imaging.metadata.record import Metadata
 from restore.imaging.pixels import Alpha
 
@@ -45,7 +45,7 @@ def read(data: bytes, form: Format) -> Metadata:
     meta = _parser(form).read(data)
     if form != "tiff":  # whose EXIF is made upright where it is gathered from the file's own tags
         meta = _settle_exif(meta, FORMATS[form].turned_by_itself)
-    meta = _settle_dpi(_settle_xmp(meta))
+    meta = _settle_dpi(_settle_photoshop(_settle_xmp(meta)))
     return replace(meta, dropped=_few(meta.dropped))
 
 
@@ -97,6 +97,17 @@ def _settle_xmp(meta: Metadata) -> Metadata:
         return replace(meta, orientation=meta.orientation or 1)
     orientation = meta.orientation or xmp.orientation_of(meta.xmp) or 1
     return replace(meta, xmp=xmp.upright(meta.xmp), orientation=orientation)
+
+
+def _settle_photoshop(meta: Metadata) -> Metadata:
+    """Places in a picture, such as clipping paths, are not those of the upright one."""
+    if meta.photoshop is None:
+        return meta
+    dpi = meta.dpi or photoshop.dpi_of(meta.photoshop)
+    if meta.orientation == 1:
+        return replace(meta, dpi=dpi)
+    resources, lost = photoshop.without_places(meta.photoshop)
+    return replace(meta, photoshop=resources, dpi=dpi, dropped=(*meta.dropped, *lost))
 
 
 def _settle_dpi(meta: Metadata) -> Metadata:

@@ -16,6 +16,7 @@ from restore.imaging.pixels import Mode
 
 _ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha"
 _XMP = b"application/rdf+xml"
+_EXIF = b"Exif"
 _HEVC = (b"hvc1", b"hev1")
 _AV1, _GRID = b"av01", b"grid"
 _MOST = 10_000  # items, properties or references
@@ -69,11 +70,12 @@ def read(data: bytes) -> Metadata:
         _check_frame(data, file, item, size)
     described = {box.kind: data[box.start : box.end] for box in file.properties.get(cells[0], ())}
     multiplied = any(name == b"prem" for name, _, _ in file.references)
-    texts = {
-        file.kinds.get(item, b""): _content(data, file, item) for item in file.bound(b"cdsc", file.primary)
-    }
+    described_by = file.bound(b"cdsc", file.primary)
+    texts = {file.kinds.get(item, b""): _content(data, file, item) for item in reversed(described_by)}
+    unread = len(described_by) > len(texts.keys() & {_EXIF, b"mime " + _XMP})
+    beside = len(file.bound(b"auxl", file.primary)) > len(alpha)
     icc, wide = _colours(data, file.properties[file.primary])
-    exif = texts.get(b"Exif", b"")
+    exif = texts.get(_EXIF, b"")
     return Metadata(
         icc=icc,
         exif=exif[4 + int.from_bytes(exif[:4], "big") :] or None,
@@ -84,6 +86,7 @@ def read(data: bytes) -> Metadata:
         lossless=False,
         stated=_stated(described.get(b"av1C", b""), bool(alpha), multiplied),
         found=_refused(own, wide),
+        dropped=(*["boxes"] * unread, *["further pictures"] * beside),
     )
 
 

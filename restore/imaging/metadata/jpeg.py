@@ -6,13 +6,21 @@ import re
 import struct
 from collections.abc import Iterator, Sequence
 
-from restore.imaging.metadata import exif, iptc, xmp
+from restore.imaging.metadata import exif, iptc, photoshop, xmp
 from restore.imaging.metadata.record import Metadata
 from restore.imaging.pixels import Alpha
 
 _EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+_KNOWN = {
+    0xE0: (b"JFIF\0", b"JFXX\0"),
+    0xE1: (_EXIF, _XMP, _EXTENDED_XMP),
+    0xE2: (_ICC, b"MPF\0"),
+    0xEC: (b"Ducky",),  # the level of Photoshop's compression
+    0xED: (_PHOTOSHOP,),
+    0xEE: (b"Adobe",),
+}
 _GUID = 32  # bytes that name an extension
 _SEGMENT_BYTES = 65533  # payload of a segment
 _MAX_SEGMENTS = 10_000  # before the first scan; a profile of 16 MB takes 255
@@ -32,20 +40,27 @@ _PICTURES, _PICTURE = 0xB001, 0xB002  # of CIPA DC-007's index: their number, an
 def read(data: bytes) -> Metadata:
     """The metadata of the segments before the first scan."""
     found = list(segments(data))
-    icc, xmp, records = _icc(found), _xmp(found), _iptc(found)
+    icc, packet, blocks = _icc(found), _xmp(found), _payloads(found, 0xE1, _EXIF)
+    resources = photoshop.read(
+        b"".join(_payloads(found, 0xED, _PHOTOSHOP))
+    )  # long ones go on in further ones
+    records, lost = iptc.first_of(resources.iptc)
     size, refused_frame = _frame(found, data)
     further, several = _further_pictures(found)
-    comment = ["comment"] if any(marker == 0xFE for marker, _ in found) else []
     return Metadata(
         icc=icc[0],
-        exif=next(iter(_payloads(found, 0xE1, _EXIF)), None),
-        xmp=xmp[0],
-        iptc=records[0],
+        exif=blocks[0] if blocks else None,
+        xmp=packet[0],
+        iptc=records,
+        photoshop=resources.kept,
         dpi=_jfif_dpi(found),
         size=size,
         lossless=False,
         found=refused_frame or several,
-        dropped=(*icc[1], *xmp[1], *records[1], *further, *comment),
+        dropped=(
+            *(*icc[1], *packet[1], *resources.dropped, *lost, *further, *_unknown(found)),
+            *["further exif"] * (len(set(blocks)) > 1),
+        ),
     )
 
 
@@ -97,10 +112,13 @@ def _extension(parts: Sequence[bytes]) -> bytes:
     return b"".join(placed[offset] for offset in sorted(placed))
 
 
-def _iptc(found: Sequence[tuple[int, bytes]]) -> tuple[bytes | None, list[str]]:
-    resources = b"".join(_payloads(found, 0xED, _PHOTOSHOP))  # long ones go on in further segments
-    records = iptc.of_resources(resources)
-    return records, ["iptc"] if records is None and b"8BIM\x04\x04" in resources else []
+def _unknown(found: Sequence[tuple[int, bytes]]) -> Iterator[str]:
+    """Names of the segments that are neither for the samples nor read."""
+    for marker, payload in found:
+        if marker == 0xFE:
+            yield "comment"
+        elif 0xE0 <= marker <= 0xEF and not payload.startswith(_KNOWN.get(marker, ())):
+            yield f"APP{marker - 0xE0} segment"
 
 
 def _frame(found: Sequence[tuple[int, bytes]], data: bytes) -> tuple[tuple[int, int] | None, str | None]:
@@ -259,18 +277,21 @@ def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tupl
             dropped.append(name)
         elif value:
             before.append(_segment(0xE1, mark + value))
-    resources, room = iptc.as_resources(meta.iptc) if meta.iptc else b"", _SEGMENT_BYTES - len(_PHOTOSHOP)
-    before += [
-        _segment(0xED, _PHOTOSHOP + resources[at : at + room]) for at in range(0, len(resources), room)
-    ]
-    icc, room = meta.icc or b"", _SEGMENT_BYTES - len(_ICC) - 2
-    parts = [icc[at : at + room] for at in range(0, len(icc), room)]
-    if len(parts) > 255:
+    resources = (photoshop.of_iptc(meta.iptc) if meta.iptc else b"") + (meta.photoshop or b"")
+    before += [_segment(0xED, _PHOTOSHOP + part) for part in _parts(resources, len(_PHOTOSHOP))]
+    icc = _parts(meta.icc or b"", len(_ICC) + 2)
+    if len(icc) > 255:
         dropped.append("icc")
     else:
-        numbered = enumerate(parts, 1)
-        before += [_segment(0xE2, _ICC + bytes([part, len(parts)]) + value) for part, value in numbered]
+        numbered = enumerate(icc, 1)
+        before += [_segment(0xE2, _ICC + bytes([number, len(icc)]) + part) for number, part in numbered]
     return b"".join([data[:2], *before, _without_jfif(data)]), tuple(dropped)
+
+
+def _parts(value: bytes, head: int) -> list[bytes]:
+    """A value cut so that each part fits into a segment behind `head` bytes."""
+    room = _SEGMENT_BYTES - head
+    return [value[at : at + room] for at in range(0, len(value), room)]
 
 
 def _segment(marker: int, payload: bytes) -> bytes:

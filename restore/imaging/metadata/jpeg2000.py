@@ -9,7 +9,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from restore.imaging.metadata import iptc
+from restore.imaging.metadata import iptc, photoshop
 from restore.imaging.metadata.fields.boxes import Box, boxes
 from restore.imaging.metadata.record import Metadata, Stated
 from restore.imaging.pixels import Alpha, Mode
@@ -17,6 +17,12 @@ from restore.imaging.pixels import Alpha, Mode
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _EXIF = b"JpgTiffExif->JP2"
 _IPTC = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
+_PHOTOSHOP = bytes.fromhex("2c4c0100850440b9a03e562148d6dfeb")
+_ONCE = {_XMP: "xmp", _EXIF: "exif", _PHOTOSHOP: "photoshop"}
+# Boxes of the codestream and its description; the others at the top hold metadata, or a part of the picture.
+_KNOWN = frozenset(
+    [b"jP  ", b"ftyp", b"rreq", b"jp2h", b"jp2c", b"jpch", b"jplh", b"uuid", b"free", b"skip", b"mdat"]
+)
 _CODESTREAM, _SIZE, _CODING, _TILE = b"\xff\x4f\xff\x51", 0xFF51, 0xFF52, 0xFF90
 _CMYK, _SRGB, _GRAY = 12, 16, 17
 _MODES: dict[int, Mode] = {_SRGB: "RGB", _GRAY: "L", _CMYK: "CMYK"}
@@ -54,25 +60,35 @@ def read(data: bytes) -> Metadata:
     roles, colours = _roles(data, inner), _COLOURS[mode]
     moved = any(roles.get(number, (0, number + 1)) != (0, number + 1) for number in range(colours))
     alpha = _alpha(roles, len(head.depths), colours)
-    kept = {box.kind for box in top if box.kind in (b"xml ", b"asoc", b"uinf")}
-    values = {data[box.start : box.start + 16]: data[box.start + 16 : box.end] for box in _of(b"uuid", top)}
-    records = iptc.sound(values[_IPTC]) if _IPTC in values else None
-    unknown = values.keys() - {_XMP, _EXIF, _IPTC}
-    dropped = ["boxes"] * bool(kept or unknown) + ["iptc"] * (_IPTC in values and records is None)
+    values = [(data[box.start : box.start + 16], data[box.start + 16 : box.end]) for box in _of(b"uuid", top)]
+    first = dict(reversed(values))
+    resources = photoshop.read(first.get(_PHOTOSHOP, b""))
+    own = [value for uuid, value in values if uuid == _IPTC]
+    records, lost = iptc.first_of([*own, *resources.iptc])
+    unknown = {box.kind for box in top} - _KNOWN or first.keys() - {_XMP, _EXIF, _IPTC, _PHOTOSHOP}
     bits = (head.depths[0] & 0x7F) + 1
     return Metadata(
         icc=icc,
-        exif=values.get(_EXIF),
-        xmp=values.get(_XMP),
+        exif=first.get(_EXIF),
+        xmp=first.get(_XMP),
         iptc=records,
+        photoshop=resources.kept,
         dpi=_dpi(data, inner),
         size=head.size,
         pages=max(sum(box.kind in (b"jp2c", b"jpch") for box in top), 1),
         lossless=head.reversible,
         stated=Stated(mode=_with_alpha(mode) if alpha else mode, bits=bits, alpha=alpha or "straight"),
         found=refused or _refused_channels(head, mode, inner) or (_MOVED if moved else None),
-        dropped=tuple(dropped),
+        dropped=(
+            *(*lost, *resources.dropped, *["boxes"] * bool(unknown)),
+            *(f"further {name}" for uuid, name in _ONCE.items() if _differ(values, uuid)),
+        ),
     )
+
+
+def _differ(values: Sequence[tuple[bytes, bytes]], uuid: bytes) -> bool:
+    """Whether several boxes of one kind hold different values."""
+    return len({value for each, value in values if each == uuid}) > 1
 
 
 def strip(data: bytes) -> bytes:

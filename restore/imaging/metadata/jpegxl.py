@@ -27,13 +27,16 @@ _CHANNELS = ((0, 0), (0, 1), (4, 2), (12, 1))
 _SHIFTS = ((0, 0), (0, 3), (0, 4), (3, 1))
 _NAMES = ((0, 0), (4, 0), (5, 16), (10, 48))
 
+_READ = (b"Exif", b"xml ")
+_KNOWN = frozenset([b"JXL ", b"ftyp", b"jxll", b"jxlc", b"jxlp", b"jxli", b"jbrd", b"free", b"skip", *_READ])
+
 
 def read(data: bytes) -> Metadata:
     """The metadata of the file's boxes and of the head of its codestream."""
     top = [] if data.startswith(_BARE) else list(boxes(data))
-    texts = {box.kind: data[box.start : box.end] for box in top}
+    texts = {box.kind: data[box.start : box.end] for box in reversed(top)}
     exif = texts.get(b"Exif", b"")
-    compressed = [box for box in top if box.kind in (b"brob", b"jumb")]
+    unread = [box for box in top if box.kind not in _KNOWN or (box.kind in _READ and _of(top, box.kind) > 1)]
     head = _Head(Bits(_codestream(data, top)[2 : 2 + _HEAD_BYTES], "lowest"))
     return Metadata(
         exif=exif[4 + int.from_bytes(exif[:4], "big") :] or None,
@@ -44,8 +47,13 @@ def read(data: bytes) -> Metadata:
         lossless=not head.lossy,
         stated=head.stated,
         found=f"JPEG XL of {head.refused}" if head.refused else None,
-        dropped=("boxes",) if compressed else (),
+        dropped=("boxes",) if unread else (),
     )
+
+
+def _of(top: Sequence[Box], kind: bytes) -> int:
+    """How many boxes are of a kind."""
+    return sum(box.kind == kind for box in top)
 
 
 def strip(data: bytes) -> bytes:

@@ -4,48 +4,125 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
 
-from restore.imaging.metadata import iptc
+from restore.imaging.metadata import iptc, photoshop
+from restore.imaging.metadata.fields import text_profile
 from restore.imaging.metadata.record import Metadata
 from restore.imaging.pixels import Alpha
 
-_XMP_KEYWORD = b"XML:com.adobe.xmp"
-_IPTC_KEYWORD = b"Raw profile type iptc"
-_MAX_INFLATED_BYTES = 64 << 20  # no profile or packet is larger; a zip bomb is
+_XMP_KEYWORD, _XMP_MARK = b"XML:com.adobe.xmp", b"http://ns.adobe.com/xap/1.0/\0"
+_EXIF_MARK = b"Exif\0\0"
+# What ImageMagick's profiles hold, by their name. APP1 is a segment of a JPEG.
+_PROFILES = {
+    **{b"exif": "exif", b"app1": "app1", b"xmp": "xmp", b"icc": "icc", b"icm": "icc"},
+    **{b"iptc": "photoshop", b"8bim": "photoshop"},
+}
+_MAX_INFLATED_BYTES = 64 << 20  # all profiles and packets of an honest file are smaller; a zip bomb is not
+_INFLATED_AT_ONCE = 1 << 20
 _MAX_CHUNKS = 10_000  # besides image data; walking millions of empty ones would take minutes
 _IMAGE_DATA = (b"IDAT", b"fdAT")
 _FOR_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
+# Those, what is read, and what is so anyway or no longer true of a repaired picture.
+_KNOWN = frozenset(
+    (
+        *(*_FOR_PIXELS, *_IMAGE_DATA, b"iCCP", b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"pHYs", b"gAMA", b"cHRM"),
+        *(b"cICP", b"sRGB", b"tIME", b"hIST", b"acTL", b"fcTL"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """The metadata in a chunk.
+
+    Attributes:
+        field: of Metadata that it is for; "app1", or "text" that is not read.
+        profile: whether it is one of ImageMagick's.
+    """
+
+    field: str
+    content: bytes = b""
+    deflated: bool = False
+    profile: bool = False
+
 
 def read(data: bytes) -> Metadata:
     """The metadata of all chunks, also of those after the image data."""
-    values: dict[str, bytes] = {}
     found = list(chunks(data))
     kinds = {kind for kind, _ in found}
-    dropped = []
-    for kind, payload in found:
-        if kind == b"iCCP":
-            values["icc"] = _inflate(payload[payload.find(b"\0") + 2 :])
-        elif kind == b"eXIf":
-            values["exif"] = payload
-        elif kind == b"iTXt" and payload.startswith(_XMP_KEYWORD + b"\0"):
-            values["xmp"] = _international_text(payload)
-        elif kind in (b"tEXt", b"zTXt") and payload.startswith(_IPTC_KEYWORD + b"\0"):
-            values["iptc"] = iptc.of_text(_text(kind, payload)) or b""
-        elif kind in (b"tEXt", b"zTXt", b"iTXt"):
-            dropped.append("text")
-        elif kind == b"cICP" or (kind == b"gAMA" and not kinds & {b"sRGB", b"iCCP", b"cICP"}):
-            dropped.append("gamma")
-    dropped += [name for name, value in values.items() if not value]
+    values, lost = _values(found)
+    records, without = iptc.first_of(values.pop("iptc"))
+    firsts = {field: next(iter(each), None) for field, each in values.items()}
+    further = [f"further {field}" for field, each in values.items() if len(set(each)) > 1]
     return Metadata(
-        **{name: value or None for name, value in values.items()},  # type: ignore[arg-type]
+        **firsts,  # type: ignore[arg-type]
+        iptc=records,
         size=struct.unpack_from(">2L", data, 16),
         dpi=_dpi(found),
         pages=2 if b"acTL" in kinds else 1,
         palette=data[25:26] == b"\x03",
-        dropped=tuple(dict.fromkeys(dropped)),
+        dropped=(*lost, *without, *further, *_unknown(kinds)),
     )
+
+
+def _values(found: Sequence[tuple[bytes, bytes]]) -> tuple[dict[str, list[bytes]], list[str]]:
+    """All values of each field, those in chunks of PNG's own first; and the names of what is lost."""
+    values: dict[str, list[bytes]] = {field: [] for field in ("icc", "exif", "xmp", "iptc", "photoshop")}
+    items = [item for item in (_item(kind, payload) for kind, payload in found) if item]
+    inflater = _Inflater()
+    lost: list[str] = []
+    for item in sorted(items, key=lambda item: item.profile):
+        content = inflater.inflated(item.content) if item.deflated else item.content
+        content = text_profile.parsed(content) if item.profile else content
+        if item.field == "photoshop" and content.startswith(b"8BIM"):
+            resources = photoshop.read(content)
+            values["iptc"] += resources.iptc
+            values["photoshop"] += [resources.kept] if resources.kept else []
+            lost += resources.dropped
+        elif not content:
+            lost.append(item.field)
+        elif item.field == "app1" and content.startswith(_XMP_MARK):
+            values["xmp"].append(content.removeprefix(_XMP_MARK))
+        else:
+            field = {"photoshop": "iptc", "app1": "exif"}.get(item.field, item.field)
+            values[field].append(content.removeprefix(_EXIF_MARK))
+    return values, lost
+
+
+def _item(kind: bytes, payload: bytes) -> _Item | None:
+    """What a chunk holds; None where it is no metadata that is read or named as text."""
+    if kind == b"iCCP":
+        return _Item("icc", payload[payload.find(b"\0") + 2 :], deflated=True)
+    if kind == b"eXIf":
+        return _Item("exif", payload)
+    if kind not in (b"tEXt", b"zTXt", b"iTXt"):
+        return None
+    keyword, _, text = payload.partition(b"\0")
+    deflated = kind == b"zTXt"
+    if kind == b"iTXt":
+        deflated = text[:1] == b"\1"
+        text = b"".join(text[2:].split(b"\0", 2)[2:])
+    elif deflated:
+        text = text[1:]
+    if kind == b"iTXt" and keyword == _XMP_KEYWORD:
+        return _Item("xmp", text, deflated)
+    field = _PROFILES.get(keyword.removeprefix(text_profile.KEYWORD).lower())
+    if field and keyword.startswith(text_profile.KEYWORD):
+        return _Item(field, text, deflated, profile=True)
+    return _Item("text")
+
+
+def _unknown(kinds: Set[bytes]) -> Iterator[str]:
+    """Names of the chunks that are not read and whose content is lost."""
+    if b"cICP" in kinds or (b"gAMA" in kinds and not kinds & {b"sRGB", b"iCCP"}):
+        yield "gamma"
+    if b"cHRM" in kinds and not kinds & {b"sRGB", b"iCCP", b"cICP"}:
+        yield "primaries"
+    for kind in sorted(kinds - _KNOWN):
+        yield f"{kind.decode()} chunk" if kind.isalpha() and kind.isascii() else "unknown chunk"
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -110,27 +187,26 @@ def _dpi(found: Sequence[tuple[bytes, bytes]]) -> tuple[float, float] | None:
     return None
 
 
-def _inflate(data: bytes) -> bytes:
-    """Inflated bytes, or b"" where the stream is malformed or inflates beyond the limit."""
-    inflater = zlib.decompressobj()
-    try:
-        plain = inflater.decompress(data, _MAX_INFLATED_BYTES)
-    except zlib.error:
-        return b""
-    return plain if inflater.eof else b""
+class _Inflater:
+    """Inflates streams until all together are longer than the limit."""
 
+    def __init__(self) -> None:
+        self._room = _MAX_INFLATED_BYTES
 
-def _international_text(payload: bytes) -> bytes:
-    _, rest = payload.split(b"\0", 1)
-    parts = rest[2:].split(b"\0", 2)
-    if len(parts) != 3:
-        return b""
-    return _inflate(parts[2]) if rest[:1] == b"\1" else parts[2]
-
-
-def _text(kind: bytes, payload: bytes) -> bytes:
-    rest = payload[len(_IPTC_KEYWORD) + 1 :]
-    return _inflate(rest[1:]) if kind == b"zTXt" else rest
+    def inflated(self, data: bytes) -> bytes:
+        """Inflated bytes, or b"" where the stream is malformed or goes beyond the limit."""
+        stream, parts = zlib.decompressobj(), []
+        while self._room and not stream.eof:
+            try:
+                part = stream.decompress(data, min(self._room, _INFLATED_AT_ONCE))
+            except zlib.error:
+                return b""
+            if not part and not stream.eof:
+                return b""
+            data = stream.unconsumed_tail
+            self._room -= len(part)
+            parts.append(part)
+        return b"".join(parts) if stream.eof else b""
 
 
 def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tuple[str, ...]]:
@@ -150,8 +226,15 @@ def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tupl
     if meta.xmp:
         chunks.append(_chunk(b"iTXt", _XMP_KEYWORD + bytes(5) + meta.xmp))
     if meta.iptc:
-        chunks.append(_chunk(b"zTXt", _IPTC_KEYWORD + b"\0\0" + zlib.compress(iptc.as_text(meta.iptc))))
+        chunks.append(_profile("iptc", photoshop.of_iptc(meta.iptc)))
+    if meta.photoshop:
+        chunks.append(_profile("8bim", meta.photoshop))
     return b"".join([data[:header], *chunks, memoryview(data)[image:]]), ()
+
+
+def _profile(name: str, value: bytes) -> bytes:
+    text = zlib.compress(text_profile.written(name, value))
+    return _chunk(b"zTXt", text_profile.KEYWORD + name.encode() + b"\0\0" + text)
 
 
 def _chunk(kind: bytes, payload: bytes) -> bytes:

@@ -29,6 +29,7 @@ class Metadata:
     Attributes:
         exif: a TIFF structure, without the "Exif" marker that JPEG puts before it.
         iptc: IPTC-IIM records, without their container.
+        photoshop: Photoshop's image resources besides IPTC.
         orientation: EXIF's number, 1 to 8; 0 where a format's reader found none.
         lossless: whether the file's compression kept every sample.
         size: stored width and height; None where the header does not say.
@@ -44,6 +45,7 @@ class Metadata:
     exif: bytes | None = None
     xmp: bytes | None = None
     iptc: bytes | None = None
+    photoshop: bytes | None = None
     dpi: tuple[float, float] | None = None
     orientation: int = 0
     size: tuple[int, int] | None = None

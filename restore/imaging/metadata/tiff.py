@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping
 
 from restore.imaging.metadata import exif as tags
-from restore.imaging.metadata import iptc
+from restore.imaging.metadata import iptc, photoshop
 from restore.imaging.metadata.exif import Entry
 from restore.imaging.metadata.record import Metadata
 from restore.imaging.pixels import Alpha
@@ -29,7 +29,7 @@ _FIELDS = {
     tags.XMP: "xmp",
     tags.IPTC: "iptc",
     tags.PHOTOSHOP: "photoshop",
-    tags.PHOTOSHOP_LAYERS: "photoshop",
+    tags.PHOTOSHOP_LAYERS: "photoshop layers",
     tags.ICC_PROFILE: "icc",
     tags.X_RESOLUTION: "dpi",
     tags.Y_RESOLUTION: "dpi",
@@ -62,13 +62,15 @@ def read(data: bytes) -> Metadata:
     first = found if pages.first is pages.photo else tags.read_directory(data, layout, pages.first.offset)
     stated = {**first.entries, **found.entries}
     exif, lost = _exif(data, layout, pages.first, pages.photo, samples.bits)
-    if {tags.PHOTOSHOP, tags.PHOTOSHOP_LAYERS} & stated.keys():
-        lost.append("photoshop")
+    resources = photoshop.read(stated[tags.PHOTOSHOP].value if tags.PHOTOSHOP in stated else b"")
+    records, without = _iptc(stated, resources)
+    lost += [*without, *resources.dropped, *["photoshop layers"] * (tags.PHOTOSHOP_LAYERS in stated)]
     return Metadata(
         icc=stated[tags.ICC_PROFILE].value if tags.ICC_PROFILE in stated else None,
         exif=exif,
         xmp=stated[tags.XMP].value if tags.XMP in stated else None,
-        iptc=_iptc(stated),
+        iptc=records,
+        photoshop=resources.kept,
         dpi=tags.dpi_of(stated),
         orientation=tags.orientation_of(stated),
         size=(samples.width, samples.height),
@@ -81,13 +83,14 @@ def read(data: bytes) -> Metadata:
     )
 
 
-def _iptc(entries: Mapping[int, Entry]) -> bytes | None:
-    """Records of their own tag, which some writers call four-byte numbers, or of Photoshop's resources."""
-    if tags.IPTC in entries:
-        stored = entries[tags.IPTC].value
-        turned = b"".join(stored[at : at + 4][::-1] for at in range(0, len(stored), 4))
-        return iptc.sound(stored) or iptc.sound(turned)
-    return iptc.of_resources(entries[tags.PHOTOSHOP].value) if tags.PHOTOSHOP in entries else None
+def _iptc(
+    entries: Mapping[int, Entry], resources: photoshop.Resources
+) -> tuple[bytes | None, tuple[str, ...]]:
+    """Records of their own tag, which some writers call four-byte numbers, and of Photoshop's resources."""
+    stored = entries[tags.IPTC].value if tags.IPTC in entries else b""
+    turned = b"".join(stored[at : at + 4][::-1] for at in range(0, len(stored), 4))
+    own = turned if iptc.sound(turned) and not iptc.sound(stored) else stored
+    return iptc.first_of([block for block in (own, *resources.iptc) if block])
 
 
 def _check_samples(data: bytes, found: tags.Found) -> None:
@@ -194,6 +197,8 @@ def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tupl
         tree[tags.XMP] = Entry(tags.BYTE, len(meta.xmp), meta.xmp)
     if meta.iptc:
         tree[tags.IPTC] = Entry(tags.UNDEFINED, len(meta.iptc), meta.iptc)
+    if meta.photoshop:
+        tree[tags.PHOTOSHOP] = Entry(tags.BYTE, len(meta.photoshop), meta.photoshop)
     return _with_directory(data, layout, tags.write_tree(tree, _end(data), layout.big)), tuple(lost)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from restore.imaging.metadata import exif
 from restore.imaging.metadata.record import Metadata
@@ -11,23 +11,32 @@ from restore.imaging.pixels import Alpha
 
 _MAX_CHUNKS = 10_000
 _FOR_PIXELS = (b"VP8X", b"ALPH", b"VP8 ", b"VP8L", b"ANIM", b"ANMF")
+_FIELDS = {b"ICCP": "icc", b"EXIF": "exif", b"XMP ": "xmp"}
 _ALPHA, _FRAMES = 0x10, 0x02  # of VP8X's flags
 
 
 def read(data: bytes) -> Metadata:
     """The metadata of the chunks."""
-    found = dict(chunks(data))
+    every = list(chunks(data))
+    found = dict(reversed(every))
+    twice = [_FIELDS[kind] for kind in _FIELDS if len({value for each, value in every if each == kind}) > 1]
     if not found.keys() & {b"VP8 ", b"VP8L", b"ANMF"}:
         raise ValueError("no picture in it")
-    exif = found.get(b"EXIF")
     return Metadata(
         icc=found.get(b"ICCP"),
-        exif=exif.removeprefix(b"Exif\0\0") if exif else None,
+        exif=found.get(b"EXIF"),
         xmp=found.get(b"XMP "),
         size=_canvas(found),
         lossless=b"VP8L" in found,
         pages=2 if found.keys() & {b"ANIM", b"ANMF"} else 1,
+        dropped=(*(f"further {field}" for field in twice), *_unknown(found.keys())),
     )
+
+
+def _unknown(kinds: Set[bytes]) -> Iterator[str]:
+    """Names of the chunks that are neither for the pixels nor read."""
+    for kind in sorted(kinds - {*_FOR_PIXELS, *_FIELDS}):
+        yield f"{kind.decode().strip()} chunk" if kind.isalnum() and kind.isascii() else "unknown chunk"
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -75,7 +84,8 @@ def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tupl
     before = [(b"VP8X", header), (b"ICCP", meta.icc)]
     after = [(b"EXIF", exif), (b"XMP ", meta.xmp)]
     file = _riff(_chunk(kind, payload) for kind, payload in [*before, *image, *after] if payload)
-    return file, ("iptc",) if meta.iptc else ()
+    homeless = {"iptc": meta.iptc, "photoshop": meta.photoshop}
+    return file, tuple(name for name, value in homeless.items() if value)
 
 
 def _chunk(kind: bytes, payload: bytes) -> bytes:

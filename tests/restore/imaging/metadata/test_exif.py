@@ -125,7 +125,7 @@ def test_a_tiff_whose_tag_points_nowhere_keeps_the_others() -> None:
         (37724, 7, 100, bytes(100), True),
     ]
     source = tif(RGB, photometric="rgb", extratags=tags, metadata=None)
-    for tag, lost in ((271, "exif tag 271"), (37724, "photoshop")):
+    for tag, lost in ((271, "exif tag 271"), (37724, "photoshop layers")):
         at = source.index(struct.pack("<H", tag) + struct.pack("<H", 2 if tag == 271 else 7))
         picture = decode(source[: at + 8] + struct.pack("<L", 10**6) + source[at + 12 :])
         assert lost in picture.dropped and "exif" not in picture.dropped

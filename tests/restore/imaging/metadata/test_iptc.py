@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +13,15 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, IptcImagePlugin
+from PIL.PngImagePlugin import PngInfo
 
 from restore.imaging.codec import decode, encode
-from restore.imaging.metadata import iptc
+from restore.imaging.metadata import iptc, photoshop
+from restore.imaging.metadata.fields import text_profile
 from restore.imaging.picture import Picture
 from tests.support.archives import photograph
+from tests.support.corpus import jpeg_with
+from tests.support.pictures import pil, tif
 
 
 def record(dataset: int, value: bytes, number: int = 2) -> bytes:
@@ -78,28 +83,63 @@ def test_a_tag_of_four_byte_numbers(turned: bool) -> None:
 
 
 def test_other_resources_stand_before_them() -> None:
-    other = b"8BIM" + struct.pack(">H", 0x03ED) + b"\x03odd" + struct.pack(">L", 3) + b"abc\0"
-    assert iptc.of_resources(other + iptc.as_resources(RECORDS)) == RECORDS
-    assert iptc.of_resources(other) is None
+    other = b"8BIM" + struct.pack(">H", 0x03E8) + b"\x03odd" + struct.pack(">L", 3) + b"abc\0"
+    assert photoshop.read(other + photoshop.of_iptc(RECORDS)).iptc == (RECORDS,)
+    assert photoshop.read(other).iptc == ()
+
+
+def app13(*values: bytes) -> bytes:
+    resources = b"".join(photoshop.of_iptc(value) for value in values)
+    return jpeg_with(0xED, b"Photoshop 3.0\0" + resources, pil(PICTURE.pixels, "JPEG"))
 
 
 def test_broken_records_are_dropped_by_name() -> None:
-    with Image.open(io.BytesIO(encoded("jpeg"))) as image:
-        plain = io.BytesIO()
-        image.save(plain, "jpeg")
-    resources = b"8BIM" + struct.pack(">HHL", 0x0404, 0, 6) + b"broken"
-    payload = b"Photoshop 3.0\0" + resources
-    segment = struct.pack(">BBH", 0xFF, 0xED, len(payload) + 2) + payload
-    data = plain.getvalue()
-    picture = decode(data[:2] + segment + data[2:])
-    assert picture.iptc is None and "iptc" in picture.dropped
-    assert iptc.sound(RECORDS + record(5, b"cut short")[:-1]) == RECORDS
+    picture = decode(app13(b"broken"))
+    assert (picture.iptc, picture.dropped) == (None, ("iptc",))
+    picture = decode(app13(RECORDS + record(5, b"cut short")[:-1]))
+    assert (picture.iptc, picture.dropped) == (RECORDS, ("part of iptc",))
+    picture = decode(app13(RECORDS + bytes(3)))
+    assert (picture.iptc, picture.dropped) == (RECORDS, ())
+
+
+MORE = record(5, b"Another mill")
+
+
+def jp2_with(*blocks: bytes) -> bytes:
+    jp2 = pil(PICTURE.pixels, "JPEG2000", irreversible=False)
+    at = jp2.index(b"jp2c") - 4
+    uuid = b"uuid" + bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
+    return jp2[:at] + b"".join(struct.pack(">L", 24 + len(each)) + uuid + each for each in blocks) + jp2[at:]
+
+
+def tiff_with(*blocks: bytes) -> bytes:
+    own, other = blocks
+    resources = photoshop.of_iptc(other)
+    tags = [(33723, 7, len(own), own, True), (34377, 1, len(resources), resources, True)]
+    return tif(PICTURE.pixels, photometric="rgb", extratags=tags, metadata=None)
+
+
+def png_of(*blocks: bytes) -> bytes:
+    info = PngInfo()
+    for block in blocks:
+        info.add_text("Raw profile type iptc", f"\niptc\n {len(block)}\n{block.hex()}\n")
+    return pil(PICTURE.pixels, "PNG", pnginfo=info)
+
+
+@pytest.mark.parametrize("written", [app13, jp2_with, tiff_with, png_of])
+def test_a_second_block_is_named_unless_it_says_the_same(written: Callable[..., bytes]) -> None:
+    picture = decode(written(RECORDS, MORE))
+    assert (picture.iptc, picture.dropped) == (RECORDS, ("further iptc",))
+    picture = decode(written(RECORDS, RECORDS))
+    assert (picture.iptc, picture.dropped) == (RECORDS, ())
 
 
 @given(st.binary(max_size=200))
 def test_whatever_bytes_come(data: bytes) -> None:
-    for reader in (iptc.sound, iptc.of_resources, iptc.of_text):
-        found = reader(data)
+    for start in (b"", b"\x1c\x02\x05", b"8BIM\x04\x04", b"\niptc\n 9\n"):
+        found = iptc.sound(start + data)
         assert found is None or iptc.sound(found) == found
-    for start in (b"\x1c\x02\x05", b"8BIM\x04\x04", b"\niptc\n 9\n"):
-        iptc.sound(start + data), iptc.of_resources(start + data), iptc.of_text(start + data)
+        kept = photoshop.read(start + data).kept or b""
+        assert (photoshop.read(kept).kept or b"") == kept
+        photoshop.without_places(kept)
+        text_profile.parsed(start + data)

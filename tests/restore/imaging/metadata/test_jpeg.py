@@ -14,7 +14,7 @@ from restore.imaging.codec import decode, encode
 from restore.imaging.metadata import jpeg as jpeg_metadata
 from restore.imaging.picture import Picture
 from tests.support.corpus import ARITHMETIC, jpeg_with
-from tests.support.pictures import RGB, by_pillow, pil, same, srgb
+from tests.support.pictures import RGB, by_pillow, exif, pil, same, srgb
 
 
 def test_what_a_jpeg_segment_cannot_hold_is_named() -> None:
@@ -192,3 +192,12 @@ def test_a_second_packet_is_named() -> None:
     mark = b"http://ns.adobe.com/xap/1.0/\0"
     jpeg = jpeg_with(0xE1, mark + packet_of(), jpeg_with(0xE1, mark + packet_of("<rdf:Description/>")))
     assert (decode(jpeg).xmp, decode(jpeg).dropped) == (packet_of(), ("further xmp",))
+
+
+def test_segments_that_are_not_read_are_named() -> None:
+    jpeg = pil(RGB, "JPEG")
+    for marker, payload in ((0xEC, b"Ducky\0"), (0xEB, b"JP c2pa"), (0xE2, b"FPXR\0"), (0xE1, b"FLIR\0")):
+        jpeg = jpeg_with(marker, payload, jpeg)
+    assert decode(jpeg).dropped == ("APP1 segment", "APP2 segment", "APP11 segment")
+    two = jpeg_with(0xE1, b"Exif\0\0" + exif(1).removeprefix(b"Exif\0\0"), pil(RGB, "JPEG", exif=exif(6)))
+    assert (decode(two).orientation, decode(two).dropped) == (1, ("further exif",))

@@ -1,5 +1,7 @@
 """WebP chunks: alpha."""
 
+import struct
+
 import numpy as np
 
 from restore.imaging.codec import decode, encode
@@ -16,3 +18,19 @@ def test_webp_at_quality_100_is_exact_under_transparent_pixels() -> None:
 def test_opaque_alpha_survives_webp() -> None:
     opaque = np.dstack([RGB, np.full_like(GRAY, 255)])
     assert same(decode(encode(decode(pil(opaque, "PNG")), "webp", 100).data).pixels, opaque)
+
+
+def test_chunks_that_are_not_read_are_named() -> None:
+    webp = pil(RGB, "WEBP", lossless=True, xmp=b"<x/>")
+    more = (
+        b"C2PA"
+        + struct.pack("<L", 2)
+        + b"ab"
+        + b"XMP "
+        + struct.pack("<L", 4)
+        + b"<y/>"
+        + b"\xff\0\0\1"
+        + bytes(4)
+    )
+    picture = decode(b"RIFF" + struct.pack("<L", len(webp) - 8 + len(more)) + webp[8:] + more)
+    assert (picture.xmp, picture.dropped) == (b"<x/>", ("further xmp", "C2PA chunk", "unknown chunk"))
