@@ -48,6 +48,8 @@ class Task:
         window: `(H, W)` or `(H, W, C)`, uint8 or uint16, never written to. For an engine with
             `sizes`, always `(H, W, 3)` sRGB uint8 of one of those sizes.
         mask: bool `(H, W)`, True = repaint.
+        hidden: bool `(H, W)`, True = transparent: the colour says nothing, and no paint is needed. None where
+            there are no such pixels.
         seed: of this window alone, below 2**63.
         filled: whether `window` has been through `restore.engines.prefill`; sized engines see to it else.
     """
@@ -58,6 +60,17 @@ class Task:
     sampler: Sampler
     seed: int
     filled: bool = False
+    hidden: Mask | None = None
+
+    @property
+    def unknown(self) -> Mask:
+        """The pixels that say nothing of the photo, bool `(H, W)`: what to repaint, and what nobody sees.
+
+        What nobody sees is all there is to paint from where it and the damage cover the window.
+        """
+        if self.hidden is None or (both := self.mask | self.hidden).all():
+            return self.mask
+        return both
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -44,7 +44,8 @@ def classical_engine(config: EngineConfig) -> ClassicalEngine:
 
 
 def _paint(task: Task) -> Painted | ItemError:
-    if task.mask.all():
+    unknown = task.unknown
+    if unknown.all():
         height, width = task.mask.shape
         return ItemError(
             ErrorCode.MASK_FULL,
@@ -52,12 +53,12 @@ def _paint(task: Task) -> Painted | ItemError:
             "mask less of the photo, or let a diffusion engine paint it",
         )
     flags, radius = _FLAGS[task.method], radius_for(thickness(task.mask))
-    window, mask = cast(Plane, task.window), task.mask.view(np.uint8)
-    if not _near_edge(task.mask):
+    window, mask = cast(Plane, task.window), unknown.view(np.uint8)
+    if not _near_edge(unknown):
         return Painted(_inpaint(window, mask, radius, flags))
     # Within two pixels of any edge cv2.inpaint reads the damage itself (opencv#25389): a white scratch there
     # left up to 34 levels of white in its repair. It finds known colours instead.
-    window = _covered(window, task.mask)
+    window = _covered(window, unknown)
     if not (mask[0].any() or mask[:, 0].any()):
         return Painted(_inpaint(window, mask, radius, flags))
     # At the first row and column it reads one pixel too far in: one more before them takes that upon itself.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from restore.formats import Format
-from restore.imaging.pixels import Alpha, Mode, Pixels
+from restore.imaging.pixels import Alpha, Mask, Mode, Pixels
 
 CHANNELS: Mapping[Mode, int] = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4, "LAB": 3}
 
@@ -53,6 +53,17 @@ class Picture:
     def bit_depth(self) -> int:
         """Bits of one stored sample: 8 to 16, or 32."""
         return self.bits or 8 * self.pixels.dtype.itemsize
+
+    @property
+    def hidden(self) -> Mask | None:
+        """The pixels that nobody sees, bool `(H, W)`, True = alpha 0; None where there are none.
+
+        Their colour says nothing: editors leave there whatever was cut off.
+        """
+        if self.mode not in ("LA", "RGBA") or self.alpha == "unspecified":
+            return None
+        found: Mask = self.pixels[..., -1] == 0
+        return found if found.any() else None
 
     @property
     def floating(self) -> bool:

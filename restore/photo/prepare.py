@@ -144,7 +144,9 @@ def filled(photo: Prepared) -> Prepared:
     """
     began = time.perf_counter()
     tasks = tuple(
-        replace(task, window=prefill(task.window, task.mask), filled=True) if sizes_of(task.method) else task
+        replace(task, window=prefill(task.window, task.unknown), filled=True)
+        if sizes_of(task.method)
+        else task
         for task in photo.tasks
     )
     seconds = photo.draft.seconds
@@ -174,6 +176,7 @@ def _tasks(cuts: Sequence[EngineWindow], item: Item, recipe: Recipe) -> Iterator
             method=cut.method,
             window=cut.pixels,
             mask=cut.mask,
+            hidden=cut.hidden,
             sampler=sampler,
             seed=identity.item_seed(recipe.seed, item.item_id, number),
         )

@@ -15,7 +15,13 @@ from restore.imaging.picture import Picture
 from restore.imaging.pixels import Mask, Pixels
 from restore.methods import THIN, Method, any_trained, sizes_of
 from restore.recipe import Recipe
-from restore.repair.windows import Window, crop_mask_to_window, crop_to_window, plan_windows
+from restore.repair.windows import (
+    Window,
+    crop_hidden_to_window,
+    crop_mask_to_window,
+    crop_to_window,
+    plan_windows,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +30,7 @@ class EngineWindow:
 
     Attributes:
         pixels, mask: at paint size, as `restore.engines.Task` wants them.
+        hidden: at paint size; None where no pixel is transparent.
         part: bool, source scale: the damage in this window that this engine repairs.
         tones: how a sized engine's sRGB, or a floating point crop, was stretched; None for any other crop.
     """
@@ -32,6 +39,7 @@ class EngineWindow:
     window: Window
     pixels: Pixels
     mask: Mask
+    hidden: Mask | None
     part: Mask
     tones: Range | None
 
@@ -45,6 +53,7 @@ def cut_engine_windows(
         damage, dilated: bool `(H, W)`, before and after dilation.
         auto: what engine=auto means.
     """
+    hidden = picture.hidden
     for method, part in assign_engines(damage, dilated, recipe, auto):
         sizes = sizes_of(method)
         for window in plan_windows(part, context=recipe.window_context, reach=recipe.feather, sizes=sizes):
@@ -56,7 +65,15 @@ def cut_engine_windows(
             elif picture.floating:
                 tones = color.range_of_levels(pixels)
                 pixels = color.to_levels(pixels, tones)
-            yield EngineWindow(method, window, pixels, mask, part[window.slices], tones)
+            yield EngineWindow(
+                method=method,
+                window=window,
+                pixels=pixels,
+                mask=mask,
+                hidden=None if hidden is None else crop_hidden_to_window(hidden, window),
+                part=part[window.slices],
+                tones=tones,
+            )
 
 
 def assign_engines(damage: Mask, dilated: Mask, recipe: Recipe, auto: Method) -> list[tuple[Method, Mask]]:

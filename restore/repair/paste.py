@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -78,6 +78,10 @@ def paste(
     if beyond is not None:
         pixels[beyond] = patchwork[beyond]
         editable_area |= beyond
+    if (hidden := picture.hidden) is not None:  # what nobody sees stays as it is
+        hidden &= editable_area
+        pixels[hidden] = picture.pixels[hidden]
+        editable_area &= ~hidden
     if picture.bits or picture.alpha == "premultiplied":
         pixels[editable_area] = _storable(pixels[editable_area], picture)
     return Restored(pixels, damage, editable_area)
@@ -105,6 +109,9 @@ def _damage(picture: Picture, placements: Sequence[WindowPlacement]) -> Mask:
 def _patch(picture: Picture, damage: Mask, place: WindowPlacement, painted: Pixels) -> Pixels:
     """A painted window at source scale, in the source's colours and depth."""
     source, holes = picture.pixels[place.window.slices], damage[place.window.slices]
+    hidden = replace(picture, pixels=source).hidden
+    if hidden is not None and not (unknown := holes | hidden).all():
+        holes = unknown
     patch = uncrop(painted, place.window)
     if place.tones is None:
         return composite.match_colour(patch, source, holes)

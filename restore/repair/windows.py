@@ -201,8 +201,28 @@ def crop_mask_to_window(mask: Mask, window: Window) -> Mask:
     """
     width, height = window.content
     painted = np.zeros((window.paint_height, window.paint_width), bool)
-    painted[:height, :width] = _pooled(_pooled(mask[window.slices], height).T, width).T
+    painted[:height, :width] = _shrunk(mask, window)
     return painted
+
+
+def crop_hidden_to_window(hidden: Mask, window: Window) -> Mask:
+    """The pixels that nobody sees, as `crop_to_window` crops their colours: the padding reflects them.
+
+    Args:
+        hidden: bool `(H, W)`.
+
+    Returns:
+        bool `(paint_height, paint_width)`, new: True where any source pixel under it is.
+    """
+    crop = _shrunk(hidden, window).view(np.uint8)
+    right, bottom = window.paint_width - crop.shape[1], window.paint_height - crop.shape[0]
+    return cv2.copyMakeBorder(crop, 0, bottom, 0, right, cv2.BORDER_REFLECT) > 0
+
+
+def _shrunk(mask: Mask, window: Window) -> Mask:
+    """The window's crop at its content's size: True where any source pixel under it is."""
+    width, height = window.content
+    return _pooled(_pooled(mask[window.slices], height).T, width).T
 
 
 def _pooled(mask: Mask, length: int) -> Mask:

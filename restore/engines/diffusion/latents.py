@@ -58,7 +58,7 @@ def cells(mask: Mask) -> Mask:
 
 def encoded(tasks: Sequence[Task], vae: Any, device: torch.device) -> Batch:
     """Tasks as a batch on `device`, their damage filled from around it where it is not yet."""
-    windows = [task.window if task.filled else prefill(task.window, task.mask) for task in tasks]
+    windows = [task.window if task.filled else prefill(task.window, task.unknown) for task in tasks]
     image = _upload(np.stack(windows), device).permute(0, 3, 1, 2).float() / 127.5 - 1
     mask = _upload(np.stack([cells(task.mask) for task in tasks])[:, None], device).float()
     hole = torch.nn.functional.interpolate(mask, scale_factor=CELL)
