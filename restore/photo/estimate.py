@@ -5,7 +5,8 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from statistics import median
 
 from restore.engines.cost import window_tflop
 from restore.item import Item
@@ -26,18 +27,37 @@ class Estimate:
         photos, sampled: number of photos in the run and in the sample.
         windows: their number by method.
         tflop: of the diffusion engines; the others need no GPU.
+        coverage: of each photo of the sample, fraction that its mask marks, 0 to 1, by item_id.
+        failed: the photos of the sample that would fail, each with its error.
     """
 
     photos: int
     sampled: int
     windows: Mapping[Method, int]
     tflop: float
+    coverage: Mapping[str, float] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     def text(self) -> str:
-        """One line for the console."""
+        """Lines for the console."""
         windows = ", ".join(f"{count:,} by {method}" for method, count in sorted(self.windows.items()))
         work = f"; {self.tflop:,.0f} TFLOP" if self.tflop else ""
-        return f"about, from {self.sampled} of {self.photos:,} photos: windows {windows or 'none'}{work}"
+        first = f"about, from {self.sampled} of {self.photos:,} photos: windows {windows or 'none'}{work}"
+        return "\n".join([first, *self._coverage_text(), *self._failed_text()])
+
+    def _coverage_text(self) -> Iterator[str]:
+        if self.coverage:
+            middle = median(self.coverage.values())
+            most = max(self.coverage, key=lambda item_id: self.coverage[item_id])
+            yield (
+                f"their masks mark {middle:.2%} of a photo in the median, "
+                f"{self.coverage[most]:.2%} at most: {most}"
+            )
+
+    def _failed_text(self) -> Iterator[str]:
+        if self.failed:
+            item_id, error = next(iter(self.failed.items()))
+            yield f"{len(self.failed)} of these {self.sampled} would fail, such as {item_id}: {error}"
 
 
 def sample(photos: int) -> range:
@@ -54,7 +74,9 @@ def estimate(sampled: Sequence[Item], photos: int, job: Job) -> Estimate:
     """
     with tempfile.TemporaryDirectory() as nowhere:  # for copies of photos with nothing to repair
         aside = replace(job, store=OutStore.open(nowhere))
-        prepared = [photo for item in sampled if isinstance(photo := prepare(item, aside), Prepared)]
+        results = [prepare(item, aside) for item in sampled]
+    prepared = [photo for photo in results if isinstance(photo, Prepared)]
+    drafts = [photo.draft if isinstance(photo, Prepared) else photo for photo in results]
     share = photos / max(len(sampled), 1)
     painting = [window for photo in prepared for window in work(photo)]
     windows = Counter(method for method, _ in painting)
@@ -63,6 +85,8 @@ def estimate(sampled: Sequence[Item], photos: int, job: Job) -> Estimate:
         sampled=len(sampled),
         windows={method: round(count * share) for method, count in windows.items()},
         tflop=sum(tflop for _, tflop in painting) * share,
+        coverage={row.item_id: row.mask_coverage for row in drafts if row.mask_coverage is not None},
+        failed={row.item_id: f"{row.error_code}: {row.error_message}" for row in drafts if row.error_code},
     )
 
 

@@ -57,6 +57,19 @@ def test_windows_and_work_are_those_of_the_run(job: Job, tmp_path: Path) -> None
     assert "1 by ns" in native.text() and "TFLOP" not in native.text(), "no GPU is needed"
 
 
+def test_coverage_and_failures_of_the_sample_are_told(job: Job, tmp_path: Path) -> None:
+    inverted = item(tmp_path, "inverted", 1, '{"mask_polarity":"black_is_damage"}')
+    found = estimate([item(tmp_path, "hole", 1), inverted, item(tmp_path, "nothing", 0)], 900, job)
+    hole = 30 * 40 / 512**2
+    assert found.coverage == {"hole": hole, "inverted": 1 - hole, "nothing": 0.0}
+    first, coverage, failed = found.text().splitlines()
+    assert "from 3 of 900 photos: windows 300 by sdxl" in first
+    assert coverage == "their masks mark 0.46% of a photo in the median, 99.54% at most: inverted"
+    assert failed.startswith(
+        "1 of these 3 would fail, such as inverted: mask_too_large: the mask marks 99.5%"
+    )
+
+
 def test_a_sample_stands_for_all(job: Job, tmp_path: Path) -> None:
     one = item(tmp_path, "hole", 1)
     found = estimate([one, one], 1000, job)
