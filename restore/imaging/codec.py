@@ -92,7 +92,7 @@ def decode(data: bytes, *, max_megapixels: float = 400) -> Picture:
         xmp=meta.xmp,
         iptc=meta.iptc,
         photoshop=meta.photoshop,
-        dpi=meta.dpi[::-1] if meta.dpi and meta.orientation >= 5 else meta.dpi,
+        resolution=meta.resolution.turned() if meta.resolution and meta.orientation >= 5 else meta.resolution,
         dropped=meta.dropped,
         bits=opened.bits if opened.bits != 8 * pixels.itemsize else None,
         alpha=opened.alpha,
@@ -364,5 +364,5 @@ def _metadata_of(picture: Picture) -> Metadata:
         xmp=picture.xmp,
         iptc=picture.iptc,
         photoshop=picture.photoshop,
-        dpi=picture.dpi,
+        resolution=picture.resolution,
     )

@@ -8,6 +8,7 @@ from typing import Literal
 
 from restore.formats import Format
 from restore.imaging.pixels import Alpha, Mask, Mode, Pixels
+from restore.imaging.resolution import Resolution
 
 CHANNELS: Mapping[Mode, int] = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4, "LAB": 3}
 
@@ -27,7 +28,7 @@ class Picture:
         xmp: XMP packet, its tiff:Orientation 1.
         iptc: IPTC-IIM records.
         photoshop: Photoshop's image resources besides IPTC, upright: a turned picture has no places in them.
-        dpi: horizontal and vertical, upright.
+        resolution: of the upright picture.
         dropped: names of what decoding lost.
         bits: of a sample as stored, where the type of `pixels` has more: 9 to 15, whose levels lie over the
             full range of uint16; 16 of floating point, held as float32. Else None.
@@ -44,7 +45,7 @@ class Picture:
     xmp: bytes | None = None
     iptc: bytes | None = None
     photoshop: bytes | None = None
-    dpi: tuple[float, float] | None = None
+    resolution: Resolution | None = None
     dropped: tuple[str, ...] = ()
     bits: int | None = None
     alpha: Alpha = "straight"

@@ -16,6 +16,7 @@ from restore.formats import FORMATS, Format
 from restore.imaging.metadata import exif, jpeg, photoshop, xmp
 from restore.imaging.metadata.record import Metadata
 from restore.imaging.pixels import Alpha
+from restore.imaging.resolution import preferred
 
 _MOST_NAMES = 24  # of what is dropped
 
@@ -45,7 +46,7 @@ def read(data: bytes, form: Format) -> Metadata:
     meta = _parser(form).read(data)
     if form != "tiff":  # whose EXIF is made upright where it is gathered from the file's own tags
         meta = _settle_exif(meta, FORMATS[form].turned_by_itself)
-    meta = _settle_dpi(_settle_photoshop(_settle_xmp(meta)))
+    meta = _settle_resolution(_settle_photoshop(_settle_xmp(meta)))
     return replace(meta, dropped=_few(meta.dropped))
 
 
@@ -85,7 +86,7 @@ def _settle_exif(meta: Metadata, turned: bool) -> Metadata:
     return replace(
         meta,
         exif=exif.upright(block),
-        dpi=meta.dpi or exif.dpi_of(entries),
+        resolution=preferred(meta.resolution, exif.resolution_of(entries)),
         orientation=meta.orientation if turned else exif.orientation_of(entries),
         dropped=(*meta.dropped, *lost),
     )
@@ -103,17 +104,17 @@ def _settle_photoshop(meta: Metadata) -> Metadata:
     """Places in a picture, such as clipping paths, are not those of the upright one."""
     if meta.photoshop is None:
         return meta
-    dpi = meta.dpi or photoshop.dpi_of(meta.photoshop)
+    resolution = preferred(meta.resolution, photoshop.resolution_of(meta.photoshop))
     if meta.orientation == 1:
-        return replace(meta, dpi=dpi)
+        return replace(meta, resolution=resolution)
     resources, lost = photoshop.without_places(meta.photoshop)
-    return replace(meta, photoshop=resources, dpi=dpi, dropped=(*meta.dropped, *lost))
+    return replace(meta, photoshop=resources, resolution=resolution, dropped=(*meta.dropped, *lost))
 
 
-def _settle_dpi(meta: Metadata) -> Metadata:
-    if meta.dpi is None or all(0.1 <= value <= 100_000 for value in meta.dpi):
+def _settle_resolution(meta: Metadata) -> Metadata:
+    if meta.resolution is None or meta.resolution.usable:
         return meta
-    return replace(meta, dpi=None, dropped=(*meta.dropped, "dpi"))  # outside of what the formats' fields hold
+    return replace(meta, resolution=None, dropped=(*meta.dropped, "dpi"))
 
 
 def embed(data: bytes, form: Format, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tuple[str, ...]]:

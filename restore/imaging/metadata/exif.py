@@ -13,6 +13,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from restore.imaging.resolution import Resolution, Unit, stated
+
 SHORT, LONG, RATIONAL, BYTE, UNDEFINED = 3, 4, 5, 1, 7
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 ORIENTATION, SAMPLES, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 277, 282, 283, 296
@@ -46,6 +48,7 @@ _UNIT = (
 )
 _UNIT |= dict.fromkeys((12, 16, 17, 18), 8)
 _SIZE = _UNIT | {5: 8, 10: 8}
+_UNITS: Mapping[int, Unit] = {1: "none", 2: "inch", 3: "centimetre"}
 _NUMBERS = {1: "u1", 3: "<u2", 4: "<u4", 5: "<u4", 13: "<u4", 16: "<u8", 18: "<u8"}
 
 
@@ -306,15 +309,29 @@ def orientation_of(entries: Mapping[int, Entry]) -> int:
     return value if 1 <= value <= 8 else 0
 
 
-def dpi_of(entries: Mapping[int, Entry]) -> tuple[float, float] | None:
-    """Resolution in dots per inch, or None."""
-    scale = {2: 1.0, 3: 2.54}.get(number(entries, RESOLUTION_UNIT, 2))
-    stated = [entries[tag] for tag in (X_RESOLUTION, Y_RESOLUTION) if tag in entries]
-    pairs = [entry.numbers() for entry in stated if entry.kind == RATIONAL]
-    if scale is None or len(pairs) != 2 or any(len(pair) != 2 or 0 in pair for pair in pairs):
+def resolution_of(entries: Mapping[int, Entry]) -> Resolution | None:
+    """The resolution, or None where none is stated that can be read."""
+    unit = _UNITS.get(number(entries, RESOLUTION_UNIT, 2))
+    found = [entries[tag] for tag in (X_RESOLUTION, Y_RESOLUTION) if tag in entries]
+    pairs = [entry.numbers() for entry in found if entry.kind == RATIONAL]
+    if unit is None or len(pairs) != 2 or any(len(pair) != 2 or 0 in pair for pair in pairs):
         return None
     (x, x_per), (y, y_per) = pairs
-    return x / x_per * scale, y / y_per * scale
+    return stated(x / x_per, y / y_per, unit)
+
+
+def lacks_resolution(entries: Mapping[int, Entry]) -> bool:
+    """Whether something is stated of the resolution that cannot be read: not zeros, nor 1 without a unit."""
+    found = [entries[tag] for tag in (X_RESOLUTION, Y_RESOLUTION) if tag in entries]
+    return bool(found) and resolution_of(entries) is None and not all(map(_idle, found))
+
+
+def _idle(entry: Entry) -> bool:
+    """Whether a resolution says nothing: a zero, or 1."""
+    if entry.kind != RATIONAL:
+        return False
+    pair = entry.numbers()
+    return 0 in pair or len(set(pair)) == 1
 
 
 def number(entries: Mapping[int, Entry], tag: int, default: int) -> int:
@@ -323,13 +340,14 @@ def number(entries: Mapping[int, Entry], tag: int, default: int) -> int:
     return values[0] if values else default
 
 
-def dpi_entries(dpi: tuple[float, float]) -> dict[int, Entry]:
-    """The three tags that state a resolution in dots per inch."""
-    x, y = (struct.pack("<2L", round(value * 10_000), 10_000) for value in dpi)
+def resolution_entries(resolution: Resolution) -> dict[int, Entry]:
+    """The three tags that state a resolution."""
+    x, y = (struct.pack("<2L", round(value * 10_000), 10_000) for value in (resolution.x, resolution.y))
+    unit = next(number for number, name in _UNITS.items() if name == resolution.unit)
     return {
         X_RESOLUTION: Entry(RATIONAL, 1, x),
         Y_RESOLUTION: Entry(RATIONAL, 1, y),
-        RESOLUTION_UNIT: Entry(SHORT, 1, struct.pack("<H", 2)),
+        RESOLUTION_UNIT: Entry(SHORT, 1, struct.pack("<H", unit)),
     }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from restore.imaging.metadata import exif, iptc, photoshop, xmp
 from restore.imaging.metadata.record import Metadata
 from restore.imaging.pixels import Alpha
+from restore.imaging.resolution import Resolution, Unit, stated
 
 _EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
@@ -21,6 +22,7 @@ _KNOWN = {
     0xED: (_PHOTOSHOP,),
     0xEE: (b"Adobe",),
 }
+_UNITS: Sequence[Unit] = ("none", "inch", "centimetre")  # as JFIF numbers them
 _GUID = 32  # bytes that name an extension
 _SEGMENT_BYTES = 65533  # payload of a segment
 _MAX_SEGMENTS = 10_000  # before the first scan; a profile of 16 MB takes 255
@@ -53,7 +55,7 @@ def read(data: bytes) -> Metadata:
         xmp=packet[0],
         iptc=records,
         photoshop=resources.kept,
-        dpi=_jfif_dpi(found),
+        resolution=_jfif_resolution(found),
         size=size,
         lossless=False,
         found=refused_frame or several,
@@ -250,24 +252,39 @@ def _sound_adobe(segment: bytes, channels: bytes) -> bytes:
     return segment[:15] + (b"\2" if inks else b"\1") + segment[16:]
 
 
-def _jfif_dpi(found: Sequence[tuple[int, bytes]]) -> tuple[float, float] | None:
+def _jfif_resolution(found: Sequence[tuple[int, bytes]]) -> Resolution | None:
     headers = [header for header in _payloads(found, 0xE0, b"JFIF\0") if len(header) >= 7]
     if not headers:
         return None
     unit, x, y = struct.unpack_from(">BHH", headers[0], 2)
-    scale = {1: 1.0, 2: 2.54}.get(unit)
-    return (x * scale, y * scale) if scale and x and y else None
+    return stated(x, y, _UNITS[unit]) if unit < len(_UNITS) else None
+
+
+def _jfif(resolution: Resolution | None) -> bytes | None:
+    """The segment of JFIF, or None where its whole numbers cannot hold the resolution."""
+    unit, x, y = 0, 1, 1
+    if resolution is not None:
+        other: Unit = "inch" if resolution.unit == "centimetre" else "centimetre"
+        choices = [resolution] if resolution.unit == "none" else [resolution, resolution.per(other)]
+        fitting = min(choices, key=_rounded_off)
+        unit, (x, y) = _UNITS.index(fitting.unit), fitting.whole()
+    if not 1 <= min(x, y) <= max(x, y) <= 65535:
+        return None
+    return _segment(0xE0, struct.pack(">5s2BB2H2B", b"JFIF", 1, 2, unit, x, y, 0, 0))
+
+
+def _rounded_off(resolution: Resolution) -> float:
+    """The share of a resolution that whole numbers lose, in steps of 1/10,000."""
+    return max(round(abs(round(value) / value - 1), 4) for value in (resolution.x, resolution.y))
 
 
 def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tuple[str, ...]]:
     """The file with the metadata before its first segment, and the names of what is too large for one."""
     dropped = []
-    x, y = (round(value) for value in meta.dpi or (1, 1))
-    unit = bool(meta.dpi)
-    if not 1 <= min(x, y) <= max(x, y) <= 65535:
-        x, y, unit = 1, 1, False
+    header = _jfif(meta.resolution)
+    if header is None:
         dropped.append("dpi")
-    before = [_segment(0xE0, struct.pack(">5s2BB2H2B", b"JFIF", 1, 2, unit, x, y, 0, 0))]
+    before = [header or _JFIF]
     block, room = meta.exif, _SEGMENT_BYTES - len(_EXIF)
     if block and len(block) > room:
         block, lost = exif.shortened(block, room)

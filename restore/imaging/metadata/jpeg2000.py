@@ -13,6 +13,7 @@ from restore.imaging.metadata import iptc, photoshop
 from restore.imaging.metadata.fields.boxes import Box, boxes
 from restore.imaging.metadata.record import Metadata, Stated
 from restore.imaging.pixels import Alpha, Mode
+from restore.imaging.resolution import Resolution, stated
 
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _EXIF = b"JpgTiffExif->JP2"
@@ -73,7 +74,7 @@ def read(data: bytes) -> Metadata:
         xmp=first.get(_XMP),
         iptc=records,
         photoshop=resources.kept,
-        dpi=_dpi(data, inner),
+        resolution=_resolution(data, inner),
         size=head.size,
         pages=max(sum(box.kind in (b"jp2c", b"jpch") for box in top), 1),
         lossless=head.reversible,
@@ -224,17 +225,18 @@ def _with_alpha(mode: Mode) -> Mode:
     return "LA" if mode == "L" else "RGBA"
 
 
-def _dpi(data: bytes, inner: Sequence[Box]) -> tuple[float, float] | None:
+def _resolution(data: bytes, inner: Sequence[Box]) -> Resolution | None:
     """The capture resolution, or else the one for display."""
     found = {
         part.kind: data[part.start : part.end]
         for box in _of(b"res ", inner)
         for part in boxes(data, box.start, box.end)
     }
-    stated = found.get(b"resc") or found.get(b"resd") or b""
-    if len(stated) < 10:
+    fields = found.get(b"resc") or found.get(b"resd") or b""
+    if len(fields) < 10:
         return None
-    down, down_by, across, across_by, down_ten, across_ten = struct.unpack_from(">4H2b", stated)
+    down, down_by, across, across_by, down_ten, across_ten = struct.unpack_from(">4H2b", fields)
     if not (down and down_by and across and across_by):
         return None
-    return across / across_by * 10.0**across_ten * _METRE, down / down_by * 10.0**down_ten * _METRE
+    x, y = across / across_by * 10.0**across_ten, down / down_by * 10.0**down_ten
+    return stated(x * _METRE, y * _METRE, "inch")

@@ -10,6 +10,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from restore.imaging.resolution import Resolution, stated
+
 _SIGNATURES = (b"8BIM", b"MeSa", b"PHUT", b"AgHg", b"DCSR")
 _RESOLUTION, _IPTC = 0x03ED, 0x0404
 _MAX_RESOURCES = 10_000  # Photoshop's own have fewer than 100
@@ -84,12 +86,12 @@ def of_iptc(records: bytes) -> bytes:
     return head + records + bytes(len(records) % 2)
 
 
-def dpi_of(resources: bytes) -> tuple[float, float] | None:
-    """The resolution that they state, horizontal and vertical."""
+def resolution_of(resources: bytes) -> Resolution | None:
+    """The resolution that they state, which is always one per inch."""
     for block in _blocks(resources):
         if block.kind == _RESOLUTION and len(block.value) >= 12:
             across, down = (number / 65536 for number in struct.unpack_from(">L4xL", block.value))
-            return (across, down) if across and down else None
+            return stated(across, down, "inch")
     return None
 
 

@@ -11,6 +11,7 @@ from restore.imaging.metadata import iptc, photoshop
 from restore.imaging.metadata.fields import text_profile
 from restore.imaging.metadata.record import Metadata
 from restore.imaging.pixels import Alpha
+from restore.imaging.resolution import Resolution, stated
 
 _XMP_KEYWORD, _XMP_MARK = b"XML:com.adobe.xmp", b"http://ns.adobe.com/xap/1.0/\0"
 _EXIF_MARK = b"Exif\0\0"
@@ -20,6 +21,7 @@ _PROFILES = {
     **{b"iptc": "photoshop", b"8bim": "photoshop"},
 }
 _MAX_INFLATED_BYTES = 64 << 20  # all profiles and packets of an honest file are smaller; a zip bomb is not
+_METRE = 0.0254  # of an inch
 _INFLATED_AT_ONCE = 1 << 20
 _MAX_CHUNKS = 10_000  # besides image data; walking millions of empty ones would take minutes
 _IMAGE_DATA = (b"IDAT", b"fdAT")
@@ -61,7 +63,7 @@ def read(data: bytes) -> Metadata:
         **firsts,  # type: ignore[arg-type]
         iptc=records,
         size=struct.unpack_from(">2L", data, 16),
-        dpi=_dpi(found),
+        resolution=_resolution(found),
         pages=2 if b"acTL" in kinds else 1,
         palette=data[25:26] == b"\x03",
         dropped=(*lost, *without, *further, *_unknown(kinds)),
@@ -179,11 +181,11 @@ def unpainted(start: bytes) -> bytes:
     raise ValueError("no image data yet")
 
 
-def _dpi(found: Sequence[tuple[bytes, bytes]]) -> tuple[float, float] | None:
+def _resolution(found: Sequence[tuple[bytes, bytes]]) -> Resolution | None:
     for kind, payload in found:
         if kind == b"pHYs" and len(payload) == 9:
             x, y, unit = struct.unpack(">LLB", payload)
-            return (x * 0.0254, y * 0.0254) if unit == 1 and x and y else None
+            return stated(x, y, "none") if unit == 0 else stated(x * _METRE, y * _METRE, "inch")
     return None
 
 
@@ -218,9 +220,10 @@ def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tupl
     chunks = []
     if meta.icc:
         chunks.append(_chunk(b"iCCP", b"icc\0\0" + zlib.compress(meta.icc)))
-    if meta.dpi:
-        x, y = (round(value / 0.0254) for value in meta.dpi)
-        chunks.append(_chunk(b"pHYs", struct.pack(">LLB", x, y, 1)))
+    if meta.resolution:
+        known = meta.resolution.unit != "none"
+        x, y = (round(each / _METRE) for each in meta.resolution.dpi) if known else meta.resolution.whole()
+        chunks.append(_chunk(b"pHYs", struct.pack(">LLB", x, y, known)))
     if meta.exif:
         chunks.append(_chunk(b"eXIf", meta.exif))
     if meta.xmp:

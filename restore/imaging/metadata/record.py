@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from restore.imaging.pixels import Alpha, Mode
+from restore.imaging.resolution import Resolution
 from restore.imaging.tiff.samples import Samples
 
 
@@ -46,7 +47,7 @@ class Metadata:
     xmp: bytes | None = None
     iptc: bytes | None = None
     photoshop: bytes | None = None
-    dpi: tuple[float, float] | None = None
+    resolution: Resolution | None = None
     orientation: int = 0
     size: tuple[int, int] | None = None
     pages: int = 1

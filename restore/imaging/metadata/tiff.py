@@ -65,13 +65,14 @@ def read(data: bytes) -> Metadata:
     resources = photoshop.read(stated[tags.PHOTOSHOP].value if tags.PHOTOSHOP in stated else b"")
     records, without = _iptc(stated, resources)
     lost += [*without, *resources.dropped, *["photoshop layers"] * (tags.PHOTOSHOP_LAYERS in stated)]
+    lost += ["dpi"] * tags.lacks_resolution(stated)
     return Metadata(
         icc=stated[tags.ICC_PROFILE].value if tags.ICC_PROFILE in stated else None,
         exif=exif,
         xmp=stated[tags.XMP].value if tags.XMP in stated else None,
         iptc=records,
         photoshop=resources.kept,
-        dpi=tags.dpi_of(stated),
+        resolution=tags.resolution_of(stated),
         orientation=tags.orientation_of(stated),
         size=(samples.width, samples.height),
         pages=pages.photos,
@@ -189,8 +190,8 @@ def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tupl
     tree |= own
     if alpha is not None:
         tree[tags.EXTRA_SAMPLES] = Entry(tags.SHORT, 1, struct.pack("<H", ALPHA_CODES[alpha]))
-    if meta.dpi:
-        tree |= tags.dpi_entries(meta.dpi)
+    if meta.resolution:
+        tree |= tags.resolution_entries(meta.resolution)
     if meta.icc:
         tree[tags.ICC_PROFILE] = Entry(tags.UNDEFINED, len(meta.icc), meta.icc)
     if meta.xmp:

@@ -76,7 +76,7 @@ def _riff(chunked: Iterable[bytes]) -> bytes:
 
 def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tuple[str, ...]]:
     """The file in the extended format, its metadata before and after the image chunks; it holds no IPTC."""
-    exif = _with_dpi(meta)
+    exif = _with_resolution(meta)
     image = [(kind, payload) for kind, payload in chunks(data) if kind in (b"ALPH", b"VP8 ", b"VP8L")]
     width, height = _size(dict(image))
     flags = 0x20 * bool(meta.icc) | _ALPHA * bool(alpha) | 0x08 * bool(exif) | 0x04 * bool(meta.xmp)
@@ -111,13 +111,14 @@ def _size(image: Mapping[bytes, bytes]) -> tuple[int, int]:
     return width & 0x3FFF, height & 0x3FFF
 
 
-def _with_dpi(meta: Metadata) -> bytes | None:
+def _with_resolution(meta: Metadata) -> bytes | None:
     """EXIF that states the resolution: WebP has no other place for it."""
-    if meta.dpi is None:
+    if meta.resolution is None:
         return meta.exif
+    own = exif.resolution_entries(meta.resolution)
     if meta.exif is None:
-        return exif.write_exif(exif.dpi_entries(meta.dpi))
+        return exif.write_exif(own)
     place = exif.first_directory(meta.exif)
-    if exif.dpi_of(exif.read_entries(meta.exif, *place)[0]) == meta.dpi:
+    if exif.resolution_of(exif.read_entries(meta.exif, *place)[0]) == meta.resolution:
         return meta.exif
-    return exif.write_exif({**exif.read_tree(meta.exif, *place).items, **exif.dpi_entries(meta.dpi)})
+    return exif.write_exif({**exif.read_tree(meta.exif, *place).items, **own})

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from restore.imaging.codec import decode, encode, read_header
 from restore.imaging.picture import Picture
+from restore.imaging.resolution import Resolution
 from tests.support.pictures import RGB, SOURCES, full, pil, same
 
 FORMATS = ("source", "png", "tiff", "jpeg", "webp")
@@ -38,7 +39,7 @@ def test_orientation_as_pillow_turns_it(form: str, orientation: int) -> None:
 def test_unequal_resolutions_turn_with_the_picture() -> None:
     block = Image.Exif()
     block[0x0112] = 8
-    assert decode(pil(RGB, "JPEG", exif=block.tobytes(), dpi=(300, 600))).dpi == (600, 300)
+    assert decode(pil(RGB, "JPEG", exif=block.tobytes(), dpi=(300, 600))).resolution == Resolution(600, 300)
 
 
 SHAPES = {"L": (), "LA": (2,), "RGB": (3,), "RGBA": (4,), "CMYK": (4,)}

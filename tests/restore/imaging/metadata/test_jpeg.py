@@ -13,13 +13,16 @@ from restore.errors import ErrorCode, ItemError
 from restore.imaging.codec import decode, encode
 from restore.imaging.metadata import jpeg as jpeg_metadata
 from restore.imaging.picture import Picture
+from restore.imaging.resolution import Resolution
 from tests.support.corpus import ARITHMETIC, jpeg_with
 from tests.support.pictures import RGB, by_pillow, exif, pil, same, srgb
 
 
 def test_what_a_jpeg_segment_cannot_hold_is_named() -> None:
     picture = decode(pil(RGB, "PNG"))
-    long = Picture(picture.pixels, "RGB", "png", True, xmp=b"<x/>" * 20_000, icc=srgb(), dpi=(1e6, 1e6))
+    long = Picture(
+        picture.pixels, "RGB", "png", True, xmp=b"<x/>" * 20_000, icc=srgb(), resolution=Resolution(1e6, 1e6)
+    )
     encoded = encode(long, "jpeg", 90)
     assert encoded.dropped == ("dpi", "xmp")
     assert Image.open(io.BytesIO(encoded.data)).info["icc_profile"] == srgb()

@@ -57,7 +57,7 @@ def test_metadata_survives_into_a_tiff() -> None:
     picture = decode(data)
     assert same(picture.pixels, RGB) and picture.dropped == ()
     assert (picture.icc, picture.xmp, picture.iptc) == (srgb(), UPRIGHT_XMP, RECORDS)
-    assert picture.dpi == pytest.approx((300, 300), abs=0.01)
+    assert picture.resolution and picture.resolution.dpi == pytest.approx((300, 300), abs=0.01)
     assert picture.exif is not None and b"Linhof" in picture.exif
     again = decode(encode(picture, "source", 95).data)
     assert (again.format, again.icc, again.xmp, again.iptc) == ("tiff", srgb(), UPRIGHT_XMP, RECORDS)

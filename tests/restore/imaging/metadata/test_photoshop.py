@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from restore.imaging.codec import decode, encode
 from restore.imaging.metadata import photoshop
+from restore.imaging.resolution import Resolution
 from restore.imaging.thumbnails import thumbnail
 from restore.repair.outpaint import extended
 from tests.support.corpus import jpeg_with
@@ -105,10 +106,10 @@ def test_places_in_a_picture_that_grows_are_named() -> None:
 def test_the_resolution_counts_where_nothing_else_states_one() -> None:
     stated = resource(0x03ED, struct.pack(">LHHLHH", 300 << 16, 1, 1, 600 << 16, 1, 1))
     picture = decode(source("JPEG", stated))
-    assert picture.dpi == (300, 600) and picture.photoshop == stated
-    assert decode(source("JPEG", stated, dpi=(72, 72))).dpi == (72, 72)
+    assert picture.resolution == Resolution(300, 600) and picture.photoshop == stated
+    assert decode(source("JPEG", stated, dpi=(72, 72))).resolution == Resolution(72, 72)
     turned = decode(source("JPEG", stated, exif=exif(6)))
-    assert (turned.dpi, turned.photoshop, turned.dropped) == ((600, 300), None, ())
+    assert (turned.resolution, turned.photoshop, turned.dropped) == (Resolution(600, 300), None, ())
 
 
 def test_what_cannot_be_followed_or_is_a_copy_is_named() -> None:
