@@ -9,7 +9,10 @@ import pyarrow as pa
 
 from manifests.listing.names import item_id
 from manifests.query import sql
-from manifests.reading.formats import FAULTS_LISTED, Chunk, Faults, read_chunks
+from manifests.reading.chunks import Chunk
+from manifests.reading.faults import FAULTS_LISTED, Faults
+from manifests.reading.formats import read_chunks
+from manifests.reading.limits import Total
 from manifests.reading.schema import plain, resolved, unknown_column
 from restore.item import EXTRA_PREFIX
 from restore.recipe import override_kinds
@@ -47,8 +50,11 @@ def load_sidecar(con: duckdb.DuckDBPyConnection, uri: str | None) -> tuple[str, 
     uri = resolve(uri, f"{Path.cwd()}/")
     chunks, faults = read_chunks(uri)
     columns: dict[str, None] = {}
+    total = Total(faults)
     for chunk in chunks:
-        _insert(con, _known(chunk, uri, columns, faults))
+        known = _known(chunk, uri, columns, faults)
+        total.add(known)
+        _insert(con, known)
     if "item_id" in columns:
         for row, item_id, times in con.sql(FAULTY).fetchall():
             comes = f"comes {times} times; keep one row for a photo" if item_id else "is empty"
@@ -56,7 +62,7 @@ def load_sidecar(con: duckdb.DuckDBPyConnection, uri: str | None) -> tuple[str, 
     elif not faults.total:
         faults.add_once("column item_id is missing; it says which photo a row is about")
     if faults.total:
-        raise faults.error(uri)
+        raise faults.error()
     return tuple(name for name in columns if name != "item_id")
 
 
@@ -71,8 +77,6 @@ def _known(chunk: Chunk, uri: str, seen: dict[str, None], faults: Faults) -> pa.
             faults.add_once(f"column {name}: the listing says this; remove it from the sidecar")
         elif name not in {*KNOWN, *override_kinds()} and not name.startswith(EXTRA_PREFIX):
             faults.add_once(unknown_column(name, [*KNOWN, *override_kinds()]))
-        elif pa.types.is_nested(column.type):
-            faults.add_once(f"column {name} holds {column.type}; write plain values")
         else:
             kept[name] = _absolute(plain(column), uri) if name == "reference" else plain(column)
             seen[name] = None

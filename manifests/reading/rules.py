@@ -7,7 +7,7 @@ from collections.abc import Container
 import duckdb
 import pyarrow as pa
 
-from manifests.reading.formats import FAULTS_LISTED, Faults
+from manifests.reading.faults import FAULTS_LISTED, Faults
 
 REQUIRED = ("item_id", "image")
 

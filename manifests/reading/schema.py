@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,7 +13,10 @@ import pyarrow.compute as pc
 
 from manifests.query import sql
 from manifests.query.spool import SpooledTable, spool
-from manifests.reading.formats import Chunk, Faults, read_chunks
+from manifests.reading.chunks import Chunk
+from manifests.reading.faults import Faults
+from manifests.reading.formats import read_chunks
+from manifests.reading.limits import Total
 from manifests.reading.rules import REQUIRED, check_rows
 from restore.errors import ItemError
 from restore.identity import canonical
@@ -82,13 +85,25 @@ def read_manifest(uri: str) -> Manifest:
     chunks, faults = read_chunks(uri)
     columns: dict[str, None] = {}
     with sql.connection() as con:
-        table = _joined([_normalised(con, _known(chunk, columns, faults), uri) for chunk in chunks])
+        table = _joined(list(_read(con, chunks, columns, faults)))
         check_rows(con, table, columns, faults)
     if faults.total:
-        raise faults.error(uri)
+        raise faults.error()
     extra = tuple(sorted(name for name in columns if name.startswith(EXTRA_PREFIX)))
     schema = pa.schema([*NORMAL_SCHEMA, *(pa.field(name, pa.string()) for name in extra)])
     return Manifest(table.cast(schema), uri, extra, tuple(n for n in override_kinds() if n in columns))
+
+
+def _read(
+    con: duckdb.DuckDBPyConnection, chunks: Iterable[Chunk], columns: dict[str, None], faults: Faults
+) -> Iterator[pa.Table]:
+    """The chunks in the shape of `NORMAL_SCHEMA`, one after the other. `columns` grows by their names."""
+    total = Total(faults)
+    for chunk in chunks:
+        known = _known(chunk, columns, faults)
+        table = _normalised(con, known, faults.uri)
+        total.add(table)
+        yield table
 
 
 def input_policy(manifest: str, allow_root: Sequence[str], allow_http: bool) -> AccessPolicy:
@@ -170,8 +185,6 @@ def _known(chunk: Chunk, seen: dict[str, None], faults: Faults) -> pa.Table:
             faults.add_once(f"column {name} comes twice (upper and lower case are the same); rename one")
         elif not _is_known(name):
             faults.add_once(unknown_column(name, [*REQUIRED, *OPTIONAL, *override_kinds(), *RESERVED]))
-        elif pa.types.is_nested(column.type):
-            faults.add_once(f"column {name} holds {column.type}; write plain values")
         elif name not in UNUSED or name in LISTED:
             kept[name] = plain(column)
         seen[name] = None
@@ -195,8 +208,6 @@ def unknown_column(name: str, known: Sequence[str]) -> str:
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Without the types that DuckDB does not scan or does not write as Python does."""
-    if pa.types.is_dictionary(column.type):
-        return plain(column.cast(column.type.value_type))
     if pa.types.is_null(column.type):
         return column.cast(pa.string())
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
-import io
 from collections.abc import Iterator
 from itertools import chain
-from typing import BinaryIO
 
 SEPARATORS = (",", ";", "\t")
 """Tried in this order. A spreadsheet writes `;` where its language writes a decimal comma."""
 
 _HINT = "sep="  # Excel reads its separator from such a first line
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-
-def is_utf16(source: BinaryIO) -> bool:
-    """Whether the file begins with a byte order mark of UTF-16, as Excel's "Unicode text" does."""
-    return isinstance(source, io.BufferedReader) and source.peek(2)[:2] in _UTF16
-
-
-def utf16_lines(source: BinaryIO) -> Iterator[str]:
-    """The lines of a UTF-16 file, their ends kept. Raises UnicodeError for a cut or mixed file."""
-    return iter(io.TextIOWrapper(source, encoding="utf-16", newline=""))
 
 
 def separator_of(lines: Iterator[str]) -> tuple[str, Iterator[str], int]:
@@ -43,7 +29,10 @@ def separator_of(lines: Iterator[str]) -> tuple[str, Iterator[str], int]:
 def _separator(header: str) -> str:
     """The first separator by which the header has a cell `item_id` or `image` among others; else a comma."""
     for separator in SEPARATORS:
-        cells = [cell.strip() for cell in next(csv.reader([header], delimiter=separator), [])]
+        try:
+            cells = [cell.strip() for cell in next(csv.reader([header], delimiter=separator), [])]
+        except csv.Error:  # the reading says so, with the line
+            continue
         if len(cells) > 1 and {"item_id", "image"} & set(cells):
             return separator
     return ","
@@ -59,9 +48,10 @@ def named_columns(header: list[str]) -> list[str]:
 
 def trimmed(cells: list[str], width: int) -> list[str]:
     """A record without the empty cells beyond `width`."""
-    while len(cells) > width and not cells[-1].strip():
-        cells = cells[:-1]
-    return cells
+    kept = len(cells)
+    while kept > width and not cells[kept - 1].strip():
+        kept -= 1
+    return cells[:kept] if kept < len(cells) else cells
 
 
 def is_empty(cells: list[str]) -> bool:

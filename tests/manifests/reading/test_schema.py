@@ -246,7 +246,7 @@ def test_no_rows_is_a_manifest_and_no_file_is_not(tmp_path: Path) -> None:
 
 
 def test_json_lines_of_different_columns_over_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("manifests.reading.formats.CHUNK_ROWS", 2)
+    monkeypatch.setattr("manifests.reading.chunks.CHUNK_ROWS", 2)
     rows: list[dict[str, Any]] = [{"item_id": str(i), "image": "a"} for i in range(5)]
     rows[4] |= {"seed": 3, "x_late": 1.50}
     manifest = read_manifest(written(tmp_path, "m.jsonl", "\n\n".join(map(json.dumps, rows))))
