@@ -31,6 +31,7 @@ _MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL, _ARITHMETIC = (0xC0, 0xC1, 0xC9), (0xC9, 0xCA)
 _DECODED = frozenset([0xC2, *_SEQUENTIAL, *_ARITHMETIC])
+_LS_FRAME = 0xF7  # ITU-T T.87, C.2.2
 _LOSSLESS = frozenset([0xC3, 0xCB])
 _SCAN, _END, _LINES = 0xDA, 0xD9, 0xDC
 _JFIF = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"  # of the revision that no decoder warns of
@@ -125,6 +126,8 @@ def _unknown(found: Sequence[tuple[int, bytes]]) -> Iterator[str]:
 
 def _frame(found: Sequence[tuple[int, bytes]], data: bytes) -> tuple[tuple[int, int] | None, str | None]:
     """Width and height, and the process that no decoder here reads, in words."""
+    if any(marker == _LS_FRAME for marker, _ in found):
+        return None, "JPEG-LS"
     frames = [(marker, payload) for marker, payload in found if marker in _FRAMES and len(payload) >= 6]
     if not frames:
         return None, None

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import imagecodecs
+
 from restore.imaging.metadata.fields.bits import Bits
 from restore.imaging.metadata.fields.boxes import Box, boxes
 from restore.imaging.metadata.record import Metadata, Stated
@@ -29,31 +31,50 @@ _NAMES = ((0, 0), (4, 0), (5, 16), (10, 48))
 
 _READ = (b"Exif", b"xml ")
 _KNOWN = frozenset([b"JXL ", b"ftyp", b"jxll", b"jxlc", b"jxlp", b"jxli", b"jbrd", b"free", b"skip", *_READ])
+_MAX_INFLATED_BYTES = 16 << 20  # of one box; EXIF and XMP are far shorter
 
 
 def read(data: bytes) -> Metadata:
     """The metadata of the file's boxes and of the head of its codestream."""
     top = [] if data.startswith(_BARE) else list(boxes(data))
-    texts = {box.kind: data[box.start : box.end] for box in reversed(top)}
+    texts, lost = _texts(data, top)
     exif = texts.get(b"Exif", b"")
-    unread = [box for box in top if box.kind not in _KNOWN or (box.kind in _READ and _of(top, box.kind) > 1)]
     head = _Head(Bits(_codestream(data, top)[2 : 2 + _HEAD_BYTES], "lowest"))
     return Metadata(
         exif=exif[4 + int.from_bytes(exif[:4], "big") :] or None,
-        xmp=texts.get(b"xml "),
+        xmp=texts.get(b"xml ") or None,
         orientation=head.orientation,
         size=head.size,
         pages=1 + head.animated,
         lossless=not head.lossy,
         stated=head.stated,
         found=f"JPEG XL of {head.refused}" if head.refused else None,
-        dropped=("boxes",) if unread else (),
+        dropped=lost,
     )
 
 
-def _of(top: Sequence[Box], kind: bytes) -> int:
-    """How many boxes are of a kind."""
-    return sum(box.kind == kind for box in top)
+def _texts(data: bytes, top: Sequence[Box]) -> tuple[dict[bytes, bytes], tuple[str, ...]]:
+    """The first box of each kind that is read, inflated where it is compressed; and what is lost."""
+    texts: dict[bytes, bytes] = {}
+    lost = False
+    for box in top:
+        compressed = box.kind == b"brob"
+        kind = data[box.start : box.start + 4] if compressed else box.kind
+        if kind not in _READ or kind in texts:
+            lost = lost or compressed or box.kind not in _KNOWN or kind in texts
+            continue
+        value = data[box.start + 4 * compressed : box.end]
+        texts[kind] = _inflated(value) if compressed else value
+        lost = lost or not texts[kind]
+    return texts, ("boxes",) if lost else ()
+
+
+def _inflated(stream: bytes) -> bytes:
+    """What a Brotli stream holds; b"" where it is malformed or longer than the limit."""
+    try:
+        return bytes(imagecodecs.brotli_decode(stream, out=_MAX_INFLATED_BYTES))
+    except (RuntimeError, ValueError, MemoryError):
+        return b""
 
 
 def strip(data: bytes) -> bytes:

@@ -58,7 +58,23 @@ def test_metadata_of_its_boxes_survives() -> None:
     assert picture.xmp == UPRIGHT_XMP and picture.exif is not None and b"Linhof" in picture.exif
     again = decode(encode(picture, "source", 95).data)
     assert again.xmp == UPRIGHT_XMP and b"Linhof" in (again.exif or b"")
-    assert decode(boxed(PLAIN, box(b"brob", b"Exif" + bytes(9)))).dropped == ("boxes",)
+
+
+def brob(kind: bytes, payload: bytes) -> bytes:
+    return box(b"brob", kind + imagecodecs.brotli_encode(payload))
+
+
+def test_boxes_that_are_compressed_are_read() -> None:
+    picture = decode(boxed(PLAIN, brob(b"Exif", bytes(4) + exif(6)[6:]), brob(b"xml ", XMP)))
+    assert picture.dropped == () and picture.xmp == UPRIGHT_XMP and b"Linhof" in (picture.exif or b"")
+
+
+def test_boxes_that_are_not_read_are_named() -> None:
+    bomb = brob(b"xml ", bytes(100 << 20))
+    for more in (box(b"brob", b"Exif" + bytes(9)), bomb, brob(b"jumb", b"a"), box(b"jumb", b"a")):
+        picture = decode(boxed(PLAIN, more))
+        assert (picture.dropped, picture.xmp, picture.exif) == (("boxes",), None, None)
+    assert decode(boxed(PLAIN, box(b"xml ", XMP), brob(b"xml ", b"<x/>"))).dropped == ("boxes",)
 
 
 def test_a_codestream_in_several_boxes_is_one() -> None:
