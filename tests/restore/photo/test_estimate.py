@@ -57,7 +57,7 @@ def test_windows_and_work_are_those_of_the_run(job: Job, tmp_path: Path) -> None
     assert "1 by ns" in native.text() and "TFLOP" not in native.text(), "no GPU is needed"
 
 
-def test_coverage_and_failures_of_the_sample_are_told(job: Job, tmp_path: Path) -> None:
+def test_coverage_and_failures_of_the_sample_are_named(job: Job, tmp_path: Path) -> None:
     inverted = item(tmp_path, "inverted", 1, '{"mask_polarity":"black_is_damage"}')
     found = estimate([item(tmp_path, "hole", 1), inverted, item(tmp_path, "nothing", 0)], 900, job)
     hole = 30 * 40 / 512**2
