@@ -10,6 +10,7 @@ from itertools import takewhile
 
 from tests.bench import (
     diff,
+    dilation,
     driver,
     feeding,
     formats,
@@ -36,6 +37,7 @@ BENCHES = {
     "diff": diff.main,
     "formats": formats.main,
     "quality": quality.main,
+    "dilation": dilation.main,
 }
 
 for name in list(takewhile(lambda word: not word.startswith("-"), sys.argv[1:])) or BENCHES:
