@@ -181,7 +181,7 @@ def encode(
         output_format: "source" keeps a lossless source's format; a JPEG or lossy WebP becomes PNG,
             or TIFF when it is CMYK, since encoding it again would change known pixels.
         quality: 1 to 100, for lossy formats; WebP at 100 is lossless.
-        least_xmp: a short packet, written in place of one that is too long for the format.
+        least_xmp: a short packet, written in place of one that the format cannot hold.
 
     Raises:
         ItemError: unsupported_format, when the picture is larger than the format can hold.

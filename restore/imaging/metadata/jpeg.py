@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from restore.imaging.metadata import exif, iptc, photoshop, xmp
 from restore.imaging.metadata.record import Metadata
@@ -292,11 +293,12 @@ def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tupl
     if block and len(block) > room:
         block, lost = exif.shortened(block, room)
         dropped += lost
-    for name, mark, value in (("exif", _EXIF, block), ("xmp", _XMP, meta.xmp)):
-        if value and len(mark) + len(value) > _SEGMENT_BYTES:
-            dropped.append(name)
-        elif value:
-            before.append(_segment(0xE1, mark + value))
+    if block:
+        before.append(_segment(0xE1, _EXIF + block))
+    try:
+        before += _xmp_segments(meta.xmp or b"")
+    except ValueError:
+        dropped.append("xmp")
     resources = (photoshop.of_iptc(meta.iptc) if meta.iptc else b"") + (meta.photoshop or b"")
     before += [_segment(0xED, _PHOTOSHOP + part) for part in _parts(resources, len(_PHOTOSHOP))]
     icc = _parts(meta.icc or b"", len(_ICC) + 2)
@@ -306,6 +308,25 @@ def embed(data: bytes, meta: Metadata, alpha: Alpha | None) -> tuple[bytes, tupl
         numbered = enumerate(icc, 1)
         before += [_segment(0xE2, _ICC + bytes([number, len(icc)]) + part) for number, part in numbered]
     return b"".join([data[:2], *before, _without_jfif(data)]), tuple(dropped)
+
+
+def _xmp_segments(packet: bytes) -> list[bytes]:
+    """The segment of a packet and those of its extension, where it needs one.
+
+    Raises:
+        ValueError: the packet is too long and cannot be split.
+    """
+    room = _SEGMENT_BYTES - len(_XMP)
+    if len(packet) <= room:
+        return [_segment(0xE1, _XMP + packet)] if packet else []
+    main, name, extension = xmp.split(packet, room)
+    head = _EXTENDED_XMP + name + struct.pack(">L", len(extension))
+    parts = _parts(extension, len(head) + 4)
+    starts = accumulate(map(len, parts), initial=0)
+    further = [
+        _segment(0xE1, head + struct.pack(">L", at) + part) for at, part in zip(starts, parts, strict=False)
+    ]
+    return [_segment(0xE1, _XMP + main), *further]
 
 
 def _parts(value: bytes, head: int) -> list[bytes]:

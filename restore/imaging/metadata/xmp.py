@@ -6,6 +6,7 @@ prefixes, comments and unknown namespaces.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _NAMESPACES: Mapping[str, str] = {
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _EXTENDED = "http://ns.adobe.com/xmp/note/ HasExtendedXMP"
 _ORIENTATION = "http://ns.adobe.com/tiff/1.0/ Orientation"
+_NAME_LENGTH = 32  # of an extension
 _ANY_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8]")
 
 
@@ -153,4 +155,35 @@ def joined(packet: bytes, extension: bytes) -> bytes:
         ValueError: one of them is malformed, or together they are far longer than both.
     """
     main, more = scanned(packet, _EXTENDED.__eq__), scanned(extension, _EXTENDED.__eq__)
-    return main.with_description(more.inner(len(packet) + 2 * len(extension)))
+    return main.with_description(more.alone(more.descriptions, len(packet) + 2 * len(extension)))
+
+
+def split(packet: bytes, most: int) -> tuple[bytes, bytes, bytes]:
+    """A packet of at most `most` bytes, the name of its extension, and the extension (XMP part 3, 1.1.3.1).
+
+    The longest descriptions go into the extension.
+
+    Raises:
+        ValueError: the packet is malformed, or too long without its descriptions.
+    """
+    found = scanned(packet, _EXTENDED.__eq__)
+    excess = len(found.data) + len(_pointer(found.about, "0" * _NAME_LENGTH)) - most
+    moved: list[tuple[int, int]] = []
+    for start, end in sorted(found.descriptions, key=lambda span: span[0] - span[1]):
+        if excess > 0:
+            moved.append((start, end))
+            excess -= end - start
+    if excess > 0:
+        raise ValueError("the packet is too long without its descriptions")
+    inner = found.alone(sorted(moved), 2 * len(packet))
+    head = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}">'.encode()
+    extension = head + inner + b"</rdf:RDF></x:xmpmeta>"
+    name = hashlib.md5(extension, usedforsecurity=False).hexdigest().upper()
+    return found.with_description(_pointer(found.about, name), moved), name.encode(), extension
+
+
+def _pointer(about: str, name: str) -> bytes:
+    """The description that names an extension."""
+    uri, local = _EXTENDED.split(" ")
+    spaces = f'xmlns:rdf="{RDF}" xmlns:xmpNote="{uri}"'
+    return f'<rdf:Description {spaces} rdf:about={quoteattr(about)} xmpNote:{local}="{name}"/>'.encode()

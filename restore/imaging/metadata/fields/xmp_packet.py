@@ -7,7 +7,7 @@ another picture that this one was made of, is passed over.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from xml.parsers import expat
@@ -65,19 +65,22 @@ class Packet:
         """The packet with another value, given as XML, of all its properties."""
         return self._spliced([(*each.content, value) for each in self.properties])
 
-    def with_description(self, addition: bytes) -> bytes:
-        """The packet without its properties, and with `addition` last in its rdf:RDF."""
-        cuts = [(each.start, each.end, b"") for each in self.properties]
+    def with_description(self, addition: bytes, without: Sequence[tuple[int, int]] = ()) -> bytes:
+        """The packet without its properties and some descriptions; `addition` comes last in its rdf:RDF."""
+        cuts: list[tuple[int, int, bytes]] = []
+        for start, end in sorted([*((each.start, each.end) for each in self.properties), *without]):
+            if not cuts or start >= cuts[-1][1]:  # else it lies in a description that goes as a whole
+                cuts.append((start, end, b""))
         return self._spliced([*cuts, (self.end, self.end, addition)])
 
-    def inner(self, most: int) -> bytes:
-        """All descriptions, each with declarations of all prefixes that it uses.
+    def alone(self, descriptions: Sequence[tuple[int, int]], most: int) -> bytes:
+        """Some descriptions, each with declarations of all prefixes that it uses.
 
         Raises:
             ValueError: together they are longer than `most` bytes.
         """
         parts: list[bytes] = []
-        for start, end in self.descriptions:
+        for start, end in descriptions:
             tag = _TAG.match(self.data, start)
             own = {match[1] for match in _ATTRIBUTE.finditer(self.data, start, tag.end())} if tag else set()
             missing = [b" " + name + b"=" + uri for name, uri in self.outer.items() if name not in own]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from pathlib import Path
@@ -14,7 +15,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from restore import engines, identity
-from restore.imaging.metadata.xmp import Making, merged, packet
+from restore.imaging.codec import encode
+from restore.imaging.metadata.xmp import Making, extension_of, joined, merged, packet, split
+from restore.imaging.picture import Picture
 from restore.item import Item
 from restore.outcome import Outcome
 from restore.photo.paint import paint
@@ -192,13 +195,41 @@ def test_a_broken_packet_gives_way_and_is_named(job: Job, tmp_path: Path) -> Non
     assert "xmp" in outcome.dropped
 
 
-def test_a_packet_too_long_for_a_jpeg_gives_way_and_is_named(job: Job, tmp_path: Path) -> None:
+def test_a_packet_too_long_for_a_segment_of_a_jpeg_has_an_extension(job: Job, tmp_path: Path) -> None:
     long = SOURCE.replace("fair", "fair " * 13_000).encode()
     outcome, data, _ = restored(job, tmp_path, "png", long, "jpeg")
-    assert properties(read_xmp(data))[TOOL] == ["Silverprint 9.9"]
-    assert "xmp" in outcome.dropped
-    outcome, data, _ = restored(job, tmp_path, "png", long, "png")
-    assert properties(read_xmp(data))[TOOL] == ["Silverprint 9.9"] and "xmp" not in outcome.dropped
+    main = properties(read_xmp(data))
+    name = main["{http://ns.adobe.com/xmp/note/}HasExtendedXMP"][0].encode()
+    assert main[TOOL] == ["Silverprint 9.9"] and main[RDF + "about"] == ["uuid:7"] * 3
+    mark = b"http://ns.adobe.com/xmp/extension/\0" + name
+    extension = b"".join(part[8 : 8 + 65_450] for part in data.split(mark)[1:])
+    size = int.from_bytes(data.split(mark)[1][:4], "big")
+    assert hashlib.md5(extension[:size]).hexdigest().upper().encode() == name
+    moved = properties(extension[:size])
+    assert moved["{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}Event"] == ["fair " * 13_000]
+    assert "xmp" not in outcome.dropped
+    again, _, _ = restored(job, tmp_path, "png", long, "png")
+    assert "xmp" not in again.dropped
+
+
+def test_a_packet_splits_and_joins() -> None:
+    extra = "".join(f'<rdf:Description xmlns:n="urn:{n}" n:x="{"x" * 1000 * n}"/>' for n in range(1, 9))
+    packet = SOURCE.replace("</rdf:RDF>", extra + "</rdf:RDF>").encode()
+    main, name, extension = split(packet, 20_000)
+    assert len(main) <= 20_000 and extension_of(main) == name
+    whole = properties(joined(main, extension))
+    assert {name: sorted(values) for name, values in whole.items() if name != RDF + "about"} == {
+        name: sorted(values) for name, values in properties(packet).items() if name != RDF + "about"
+    }
+    with pytest.raises(ValueError, match="too long"):
+        split(packet, 100)
+
+
+def test_a_long_packet_that_cannot_be_split_gives_way_and_is_named() -> None:
+    broken = SOURCE.encode().replace(b"</rdf:RDF>", b"fair " * 13_000)
+    picture = Picture(damaged(1), "RGB", "png", True, xmp=broken)
+    encoded = encode(picture, "jpeg", 90, packet(MAKING))
+    assert properties(read_xmp(encoded.data))[TOOL] == ["Silverprint 9.9"] and encoded.dropped == ("xmp",)
 
 
 def test_the_bytes_repeat(job: Job, tmp_path: Path) -> None:
