@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Literal
 
 import google.auth.exceptions
+import google_crc32c
 import requests
 from gcsfs.retry import ChecksumError, HttpError
 
@@ -41,7 +43,10 @@ class GcsStore(ObjectStore):
                 )
         except FileNotFoundError:
             require_same(path, found["generation"], "none")
-        require_announced(path, bytes(data), size=int(found["size"]), md5=hex_of_base64(found.get("md5Hash")))
+        md5 = hex_of_base64(found.get("md5Hash"))
+        require_announced(path, bytes(data), size=int(found["size"]), md5=md5)
+        if md5 is None:
+            _require_crc32c(path, bytes(data), found.get("crc32c"))
         return Fetched(bytes(data), found["generation"])
 
     def version(self, path: str) -> str | None:
@@ -99,6 +104,12 @@ class GcsStore(ObjectStore):
         with errors_of_storage("/".join(names)):
             answer: dict[str, Any] = self._fs.call(method, place, *names, json_out=True, **parameters)
             return answer
+
+
+def _require_crc32c(path: str, data: bytes, announced: str | None) -> None:
+    """Raise `Damaged` unless the bytes have this checksum, which is all that a composite object has."""
+    if announced and google_crc32c.value(data).to_bytes(4, "big") != base64.b64decode(announced):
+        raise Damaged(None, "the bytes that came do not have the CRC32C that the store gives", path)
 
 
 @contextmanager
