@@ -5,27 +5,18 @@ silverprint restore photo.jpg mask.png -o out.png
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.profiles import PROFILES
 from jobs.exit_codes import ALL_WELL, SOME_FAILED
 from jobs.settings import RunSettings
-from restore import engines, identity
-from restore.engines import EngineConfig
-from restore.engines.selection import select_engines
 from restore.errors import UsageError
 from restore.formats import EXTENSIONS
-from restore.item import Item
 from restore.outcome import Outcome
-from restore.photo.finish import compose, upload
-from restore.photo.paint import paint
-from restore.photo.prepare import filled, prepare
-from restore.photo.state import Job, PaintedPhoto, Prepared
 from restore.recipe import Recipe, read_recipe
-from restore.storage import AccessPolicy, OutStore
+from restore.single import SingleSettings, restore_file
+from restore.storage import OutStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +42,12 @@ def restore_picture(picture: Picture, settings: RunSettings) -> int:
     if settings.dry_run:
         print(f"{picture.photo}: would be restored to {picture.out}, engine {recipe.engine}")
         return ALL_WELL
-    with tempfile.TemporaryDirectory(prefix="silverprint-picture-") as folder:
-        done = _restored(picture, recipe, settings, OutStore.open(folder))
-        if done.status == "failed":
-            print(f"{picture.photo}: failed with {done.error_code}: {done.error_message}")
-            return SOME_FAILED
-        if done.status == "copied" and EXTENSIONS.get(_extension(picture.photo)) != recipe.output_format:
-            raise UsageError(f"{picture.photo}: no pixel is damaged, so there is nothing to restore")
-        data = Path(folder, done.output or "").read_bytes()
+    done, data = restore_file(picture.photo, picture.mask, recipe, picture.photo.stem, _settings(settings))
+    if data is None:
+        print(f"{picture.photo}: failed with {done.error_code}: {done.error_message}")
+        return SOME_FAILED
+    if done.status == "copied" and EXTENSIONS.get(_extension(picture.photo)) != recipe.output_format:
+        raise UsageError(f"{picture.photo}: no pixel is damaged, so there is nothing to restore")
     return _write(picture, data, done)
 
 
@@ -82,46 +71,16 @@ def _require_free(out: Path) -> None:
         raise UsageError(f"{out.parent} is not a folder; make it first")
 
 
-def _restored(picture: Picture, recipe: Recipe, settings: RunSettings, out: OutStore) -> Outcome:
+def _settings(settings: RunSettings) -> SingleSettings:
     profile = PROFILES[settings.profile]
-    config = EngineConfig(
-        device=profile.device,
-        dtype=recipe.dtype,
-        offload=recipe.offload,
-        compile=recipe.compile,
-        batch=settings.batch_size or profile.batch_size,
-    )
-    selection = select_engines((), profile.auto, recipe, config)
-    files = [picture.photo, *([picture.mask] if picture.mask else [])]
-    job = Job(
-        run_id="picture",
-        recipe=recipe,
+    return SingleSettings(
         auto=profile.auto,
-        engine_hashes=selection.hashes,
-        models=selection.rows(),
-        store=out,
-        access=AccessPolicy(tuple(str(file.resolve().parent) for file in files)),
-        software_version=version("silverprint"),
         device=profile.device,
+        batch=settings.batch_size or profile.batch_size,
         max_megapixels=settings.max_megapixels,
         copy_unmasked=settings.copy_unmasked,
         fit_masks=settings.fit_masks,
     )
-    prepared = prepare(_item(picture, recipe, job), job)
-    if not isinstance(prepared, Prepared):
-        return prepared
-    loaded = engines.build(selection.methods, replace(config, directories=selection.directories()))
-    (painted,) = paint([filled(prepared)], loaded, config.batch)
-    if not isinstance(painted, PaintedPhoto):
-        return painted
-    composed = compose(painted, job)
-    return composed if isinstance(composed, Outcome) else upload(composed, job)
-
-
-def _item(picture: Picture, recipe: Recipe, job: Job) -> Item:
-    key = identity.work_key(None, None, identity.recipe_hash(recipe), "{}", job.engine_hashes[recipe.engine])
-    mask = str(picture.mask.resolve()) if picture.mask else None
-    return Item(picture.photo.stem, str(picture.photo.resolve()), key, mask=mask)
 
 
 def _write(picture: Picture, data: bytes, done: Outcome) -> int:

@@ -287,8 +287,17 @@ def load_recipe(toml: str | None = None, settings: Mapping[str, str] | None = No
         values = tomllib.loads(toml) if toml else {}
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"the recipe is not valid TOML: {error}") from None
+    return recipe_of(_set(values, settings or {}))
+
+
+def recipe_of(values: Mapping[str, Any]) -> Recipe:
+    """The defaults with these fields laid over them.
+
+    Raises:
+        UsageError: naming each bad field, its value and what is allowed.
+    """
     try:
-        return Recipe.model_validate(_set(values, settings or {}))
+        return Recipe.model_validate(values)
     except ValidationError as error:
         raise UsageError("recipe: " + explain(error)) from None
 

@@ -98,7 +98,7 @@ class EngineConfig:
         batch: windows of one call at most; less where memory says so.
     """
 
-    directories: Mapping[Role, str] = field(default_factory=dict)
+    directories: Mapping[Role, str] = field(default_factory=dict, hash=False)
     device: Device = "cpu"
     dtype: Dtype = "float32"
     offload: Offload = "none"
