@@ -554,6 +554,56 @@ def stills() -> Iterator[Kind]:
     yield bad("jpeg xl of linear light", bytes(imagecodecs.jpegxl_encode(DEEP, lossless=True)), UNSUPPORTED)
 
 
+def described() -> Iterator[Kind]:
+    """Metadata in places where few look for it."""
+    turned = np.ascontiguousarray(SCRATCH.T)
+    lying = {"mask": mask_of(turned), "damage": turned}
+    packet = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6" '
+        b'xmlns:n="http://ns.adobe.com/xmp/note/" n:HasExtendedXMP="'
+        + b"A" * 32
+        + b'"/></rdf:RDF></x:xmpmeta>'
+    )
+    more = packet.replace(b'tiff:Orientation="6"', b'tiff:Make="Linhof"')
+    extension = b"http://ns.adobe.com/xmp/extension/\0" + b"A" * 32 + struct.pack(">2L", len(more), 0) + more
+    main = b"http://ns.adobe.com/xap/1.0/\0" + packet
+    text = b"\nexif\n%8d\n" % len(exif(6)) + exif(6).hex().encode() + b"\n"
+    resources = b"".join(
+        b"8BIM" + struct.pack(">HHL", kind, 0, 8) + b"\x1c\2\5\0\3abc"
+        for kind in (0x0404, 0x040B, 0x07D0, 0x0404)
+    )
+    corner = [
+        (271, 2, 0, "Linhof", True),
+        (34377, 1, len(resources), resources, True),
+        (34853, 4, 1, 9, True),
+    ]
+    brotli = b"brobxml " + imagecodecs.brotli_encode(packet)
+    jxl = bytes(imagecodecs.jpegxl_encode(RGB, lossless=True))
+    boxed = b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl \0\0\0\0jxl "
+    boxed += struct.pack(">L", len(brotli) + 4) + brotli + struct.pack(">L4s", len(jxl) + 8, b"jxlc") + jxl
+    yield good("jpeg that its xmp turns", jpeg_with(0xE1, main, jpeg_with(0xE1, extension)), **lying)
+    yield good(
+        "png that imagemagick's exif turns",
+        png_with(chunk(b"tEXt", b"Raw profile type exif\0" + text)),
+        **lying,
+    )
+    yield good(
+        "png of bombs in imagemagick's profiles",
+        png_with(*[chunk(b"zTXt", b"Raw profile type xmp\0\0" + zeros(100))] * 30),
+        RGB,
+        suffix="png",
+    )
+    yield good("jpeg with photoshop's resources", jpeg_with(0xED, b"Photoshop 3.0\0" + resources))
+    yield good(
+        "tiff with photoshop's resources and no sound place of its GPS",
+        tif(RGB, photometric="rgb", extratags=corner, metadata=None),
+        RGB,
+        suffix="tif",
+    )
+    yield good("jpeg xl with compressed boxes", boxed, RGB, suffix="jxl")
+
+
 def poked(data: bytes, at: int, form: str, *values: int) -> bytes:
     changed = bytearray(data)
     struct.pack_into(form, changed, at, *values)
@@ -581,6 +631,8 @@ def strangers() -> Iterator[Kind]:
     yield bad("an animated GIF", gif, UNSUPPORTED)
     yield bad("a BMP", pil(RGB, "BMP"), UNSUPPORTED)
     yield bad("a HEIC", b"\0\0\0\x18ftypheic" + bytes(40), UNSUPPORTED)
+    yield bad("a JPEG-LS", bytes(imagecodecs.jpegls_encode(RGB)), UNSUPPORTED)
+    yield bad("a JPEG XR", bytes(imagecodecs.jpegxr_encode(RGB)), UNSUPPORTED)
     yield bad("a PSD", b"8BPS\0\1" + bytes(40), UNSUPPORTED)
     yield bad("a netpbm", pil(RGB, "PPM"), UNREADABLE)
     yield bad("a pickle", b"\x80\x04cos\nsystem\n(S'true'\ntR.", UNREADABLE)
@@ -691,7 +743,7 @@ def names() -> Iterator[Kind]:
 
 @cache
 def kinds() -> tuple[Kind, ...]:
-    groups = (jpegs, pngs, tiffs, webps, jpegs_2000, stills, strangers, masks, placements, names)
+    groups = (jpegs, pngs, tiffs, webps, jpegs_2000, stills, described, strangers, masks, placements, names)
     return tuple(kind for group in groups for kind in group())
 
 
