@@ -47,6 +47,8 @@ def read(data: bytes, form: Format) -> Metadata:
     if form != "tiff":  # whose EXIF is made upright where it is gathered from the file's own tags
         meta = _settle_exif(meta, FORMATS[form].turned_by_itself)
     meta = _settle_resolution(_settle_photoshop(_settle_xmp(meta)))
+    if meta.exif and meta.orientation >= 5:
+        meta = replace(meta, exif=exif.on_its_side(meta.exif))
     return replace(meta, dropped=_few(meta.dropped))
 
 

@@ -406,6 +406,20 @@ def upright(exif: bytes) -> bytes:
     return bytes(block)
 
 
+def on_its_side(exif: bytes) -> bytes:
+    """The EXIF of a picture after a quarter turn: its two resolutions change places."""
+    layout, offset = first_directory(exif)
+    entries, _ = read_entries(exif, layout, offset)
+    pair = [entries[tag] for tag in (X_RESOLUTION, Y_RESOLUTION) if tag in entries]
+    if [(entry.kind, entry.count) for entry in pair] != [(RATIONAL, 1)] * 2:
+        return exif
+    at, size = (12, 8) if layout.big else (8, 4)  # of a value, or of the offset where it lies
+    across, down = (slice(entry.position + at, entry.position + at + size) for entry in pair)
+    block = bytearray(exif)
+    block[across], block[down] = exif[down], exif[across]
+    return bytes(block)
+
+
 def resized(exif: bytes, width: int, height: int) -> bytes:
     """The EXIF with the picture's new size in px, where it states a size."""
     layout, offset = first_directory(exif)

@@ -12,6 +12,7 @@ from PIL import Image
 from restore.errors import ItemError
 from restore.imaging.codec import decode, encode
 from restore.imaging.metadata import exif
+from restore.imaging.resolution import Resolution
 from tests.support.pictures import RGB, pil, tif
 
 
@@ -34,6 +35,18 @@ def test_exif_states_the_upright_size() -> None:
     encoded = encode(decode(pil(RGB, "JPEG", exif=block.tobytes())), "png", 95)
     inner = Image.open(io.BytesIO(encoded.data)).getexif().get_ifd(0x8769)
     assert (inner[40962], inner[40963]) == (RGB.shape[0], RGB.shape[1])
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("target", ["png", "jpeg", "tiff", "webp"])
+def test_resolutions_change_places_with_the_sides(form: str, target: str) -> None:
+    block = Image.Exif()
+    block[0x0112], block[282], block[283], block[296] = 6, 300.0, 600.0, 2
+    picture = decode(pil(RGB, form, exif=block.tobytes()))
+    assert picture.resolution == Resolution(600, 300)
+    with Image.open(io.BytesIO(encode(picture, target, 95).data)) as image:
+        found, stated = image.getexif(), image.info.get("dpi", (600, 300))
+    assert stated == pytest.approx((600, 300), abs=0.01) and (found[282], found[283]) == (600, 300)
 
 
 def test_the_thumbnail_of_the_damaged_photo_goes() -> None:
