@@ -261,3 +261,13 @@ def test_a_mask_without_damage_has_one_value_wherever_it_is_visible(seed, mode, 
         samples = pixels.reshape(-1, channels)
         seen = samples if mode in ("L", "RGB") else samples[samples[:, -1] > 0]
         assert len(np.unique(seen, axis=0)) <= 1
+
+
+def test_alpha_that_is_opaque_but_for_rounding_says_nothing() -> None:
+    """Some editors write 254 where they mean 255."""
+    strokes = np.zeros((30, 40), np.uint8)
+    strokes[10:14] = 255
+    alpha = np.full((30, 40), 255, np.uint8)
+    alpha[::3] = 253
+    layered = np.dstack([strokes, strokes, strokes, alpha])
+    assert np.array_equal(read(picture(layered, mode="RGBA")), strokes > 0)
