@@ -72,7 +72,7 @@ def print_failures(planned: Plan, spec: RunSpec) -> None:
     """Print the planned rows that are known to fail: bad recipe columns, missing files, no mask."""
     found = chain(
         invalid_overrides(planned.todo, spec.recipe),
-        missing_inputs(planned.todo, spec.recipe, spec.settings.copy_unmasked),
+        missing_inputs(planned.todo, spec.recipe, spec.settings.copy_unmasked, spec.access),
     )
     counts, first = Counter[str](), list[str]()
     for fault in found:

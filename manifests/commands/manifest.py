@@ -80,7 +80,7 @@ def _invalid(manifest: Manifest, recipe: Recipe, settings: ValidateSettings) -> 
     if settings.probe:
         policy = input_policy(settings.manifest, settings.allow_root, settings.allow_http)
         wanted = fill_versions(manifest, policy)
-        yield from missing_inputs(wanted, recipe, settings.copy_unmasked)
+        yield from missing_inputs(wanted, recipe, settings.copy_unmasked, policy)
         yield from unreadable_files(wanted, settings.fit_masks)
 
 
