@@ -113,6 +113,9 @@ class Recipe(BaseModel):
     seed: Annotated[
         int, Field(ge=0, le=2**63 - 1, description="noise; each photo and window derives its own from it")
     ] = 0
+    seed_key: Annotated[
+        str, Field(max_length=700, description="id that the noise is derived from; the photo's own if empty")
+    ] = ""
     scheduler: Annotated[Scheduler, Field(description="sampler of the denoising steps")] = "checkpoint"
     mask_polarity: Annotated[Polarity, Field(description="which end of a mask's values is damage")] = (
         "white_is_damage"

@@ -178,7 +178,7 @@ def _tasks(cuts: Sequence[EngineWindow], item: Item, recipe: Recipe) -> Iterator
             mask=cut.mask,
             hidden=cut.hidden,
             sampler=sampler,
-            seed=identity.item_seed(recipe.seed, item.item_id, number),
+            seed=identity.item_seed(recipe.seed, recipe.seed_key or item.item_id, number),
         )
 
 

@@ -100,6 +100,7 @@ def test_the_defaults_that_hashes_leave_out_are_golden() -> None:
         "window_context": 64,
         "thin_radius": 3.0,
         "max_coverage": 0.6,
+        "seed_key": "",
         "output_format": "source",
         "quality": 95,
         "mode": "inpaint",

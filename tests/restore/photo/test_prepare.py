@@ -107,6 +107,20 @@ def test_a_mask_of_a_smaller_copy_is_fitted_only_when_asked(inputs: Path, job: J
     assert restore(exact, replace(job, fit_masks=True)).engine_steps == ()
 
 
+def test_rows_that_share_a_seed_key_share_their_noise(inputs: Path, job: Job) -> None:
+    photo, mask = save(inputs / "a.png", data.astronaut()), save(inputs / "m.png", scratch((512, 512)))
+
+    def seeds(item_id: str, overrides: str) -> list[int]:
+        prepared = prepare(Item(item_id, photo, KEY, mask=mask, overrides=overrides), job)
+        assert isinstance(prepared, Prepared)
+        return [task.seed for task in prepared.tasks]
+
+    alone = seeds("a", "{}")
+    assert seeds("a/soft", '{"feather":9,"seed_key":"a"}') == alone
+    assert seeds("a/soft", '{"feather":9}') != alone
+    assert seeds("a", '{"seed":1,"seed_key":"a"}') != alone
+
+
 def test_too_many_megapixels_are_refused(inputs: Path, job: Job) -> None:
     item = Item("a", save(inputs / "a.png", data.astronaut()), KEY)
     assert restore(item, replace(job, max_megapixels=0.2)).error_code == ErrorCode.IMAGE_TOO_LARGE
