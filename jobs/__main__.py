@@ -15,6 +15,7 @@ from typing import Annotated
 from jobs.doctor import DoctorSettings
 from jobs.settings import (
     RECIPE_HELP,
+    CompareSettings,
     FrontSettings,
     ListingSettings,
     NightlySettings,
@@ -82,6 +83,14 @@ def nightly(settings: Annotated[NightlySettings, FLAT]) -> int:
     from jobs.nightly import run
 
     return run(settings)
+
+
+@app.command(help_epilogue=RECIPE_HELP)
+def compare(settings: Annotated[CompareSettings, FLAT]) -> int:
+    """Restore photos by several variants of a recipe, side by side."""
+    from jobs.compare.compare import compare as compare_variants
+
+    return compare_variants(settings)
 
 
 @app.command

@@ -120,6 +120,24 @@ class FrontSettings(RunSettings):
         _require(self.limit is None or self.limit >= 0, "limit", self.limit, "0 or more")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareSettings(RunSettings):
+    """Settings of `python -m jobs.compare`."""
+
+    manifest: Annotated[str, option("the photos to compare: Parquet, CSV or JSON Lines", "URI")]
+    grid: Annotated[tuple[str, ...], options("vary a recipe field; several make a grid", "NAME=V1,V2")] = ()
+    variants: Annotated[str | None, option("variants by name, in TOML", "FILE")] = None
+    baseline: Annotated[str | None, option("variant that others are compared with; the first", "NAME")] = None
+    limit: Annotated[int | None, option("take only the first photos", "N")] = None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError unless there is either a grid or a file of variants."""
+        RunSettings.__post_init__(self)
+        _require(self.limit is None or self.limit >= 1, "limit", self.limit, "1 or more")
+        if bool(self.grid) == bool(self.variants):
+            raise UsageError("give the variants by --grid or by --variants, and not by both")
+
+
 @dataclass(frozen=True, slots=True)
 class Cards:
     """A number of GPUs of one name, which is one of `RATES`."""
