@@ -97,6 +97,7 @@ METHODS: Mapping[Method, MethodRow] = MappingProxyType(
     {
         "telea": MethodRow(engine=_CLASSICAL),
         "ns": MethodRow(engine=_CLASSICAL),
+        "heal": MethodRow(engine=Engine("heal", 1, "restore.engines.heal.engine:heal_engine")),
         "sdxl": MethodRow(
             engine=Engine("sdxl", 1, "restore.engines.diffusion.sdxl:sdxl_engine"),
             sizes=SDXL_SIZES,

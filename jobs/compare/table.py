@@ -27,7 +27,7 @@ _COLUMNS = ("item_id", "status", "figures", "seconds", PHOTO, VARIANT)
 def table(store: OutStore, variants: Sequence[Variant], baseline: str, photos: set[str]) -> Iterator[str]:
     """A line of headings and one for each variant, over the photos of this comparison.
 
-    PSNR is told beside its mean difference to the baseline over the photos that both restored: the spread
+    PSNR stands beside its mean difference to the baseline over the photos that both restored: the spread
     between photos is far larger than between variants, so only pairs compare.
     """
     rows = _rows(store, photos)
