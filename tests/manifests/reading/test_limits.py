@@ -216,7 +216,8 @@ FILES: dict[str, tuple[bytes, str]] = {
 }
 
 READ = """
-import json, resource, sys
+import json, re, sys
+from pathlib import Path
 from manifests.reading import limits
 from manifests.reading.schema import read_manifest
 from restore.errors import ManifestError
@@ -227,7 +228,9 @@ for path in sys.argv[1:]:
         read_manifest(path)
     except ManifestError as error:
         found[path] = str(error)
-print(json.dumps([found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
+# ru_maxrss begins with the memory of the process that started this one.
+peak = re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())
+print(json.dumps([found, int(peak[1]) * 1024]))
 """
 
 

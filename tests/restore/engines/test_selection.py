@@ -38,7 +38,8 @@ def chosen(names: set[str], auto: str, wanted: Recipe) -> EngineSelection:
 def test_the_classical_engines_need_no_weights() -> None:
     choice = chosen({"auto", "telea"}, "ns", Recipe())
     assert choice.methods == ("ns", "telea") and not choice.weights
-    assert choice.hashes == dict.fromkeys(("auto", "ns", "telea"), identity.engine_hash("ns"))
+    classical = dict.fromkeys(("auto", "ns", "telea"), identity.engine_hash("ns"))
+    assert choice.hashes == {**classical, "heal": identity.engine_hash("heal")}
 
 
 def test_auto_on_a_gpu_is_two_engines_and_a_hash_of_both(checkpoints: Checkpoints) -> None:
