@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -15,10 +16,12 @@ from cluster.profiles import PROFILES, Profile
 from jobs.settings import RestoreSettings
 from manifests.catalog.rows import committed_rows
 from manifests.listing.found import MEANING, Listed
+from manifests.planning.first_rows import plan_first
 from manifests.planning.overlap import image_beside, image_inside
 from manifests.planning.plan import Plan, named_engines, plan
+from manifests.planning.versions import as_given, fill_versions
 from manifests.query.spool import SpooledTable
-from manifests.reading.schema import fill_versions, input_policy, read_manifest
+from manifests.reading.schema import input_policy, read_manifest
 from restore import identity
 from restore.engines import EngineConfig
 from restore.engines.selection import EngineSelection, select_engines
@@ -59,7 +62,11 @@ NO_LISTING: Mapping[str, Any] = MappingProxyType({"images": None, "listed": None
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """All that a run needs, checked before it writes to the store."""
+    """All that a run needs, checked before it writes to the store.
+
+    Attributes:
+        wanted: the manifest's rows, with the stores' versions; with a limit, as the manifest gives them.
+    """
 
     settings: RestoreSettings
     recipe: Recipe
@@ -71,10 +78,10 @@ class RunSpec:
     listing: Listing | None = None
 
     def plan(self) -> Plan:
-        """The diff of what is wanted against what is committed."""
-        return plan(
-            self.wanted,
-            committed_rows(self.store),
+        """The diff of what is wanted against what is committed. With a limit, versions are looked up here."""
+        compare = partial(
+            plan,
+            committed=committed_rows(self.store),
             recipe_hash=identity.recipe_hash(self.recipe),
             engine_hashes=self.engines.hashes,
             engine=self.recipe.engine,
@@ -83,6 +90,9 @@ class RunSpec:
             fit_masks=self.settings.fit_masks,
             limit=self.settings.limit,
         )
+        if self.settings.limit is None:
+            return compare(self.wanted)
+        return plan_first(self.wanted, self.access, self.settings.limit, compare)
 
     def events(self, run_id: str | None) -> Events:
         """Events of a run, if they were asked for."""
@@ -122,7 +132,8 @@ def load_run_spec(settings: RestoreSettings) -> RunSpec:
     recipe = read_recipe(settings.recipe, settings.set)
     require_answer(settings.output)
     access = input_policy(settings.manifest, settings.allow_root, settings.allow_http)
-    wanted = fill_versions(read_manifest(settings.manifest), access)
+    given = read_manifest(settings.manifest).table
+    wanted = fill_versions(given, access) if settings.limit is None else as_given(given)
     store = OutStore.open(settings.output)
     _warn_of_overlap(wanted, store)
     return RunSpec(

@@ -21,8 +21,9 @@ from manifests.listing.found import MEANING, printable
 from manifests.planning.compare import Changes, against_store, between, write_todo
 from manifests.planning.missing import missing_inputs
 from manifests.planning.plan import named_engines, plan
+from manifests.planning.versions import fill_versions
 from manifests.reading.invalid import InvalidRow, invalid_overrides
-from manifests.reading.schema import Manifest, fill_versions, input_policy, read_manifest
+from manifests.reading.schema import Manifest, input_policy, read_manifest
 from restore.cli import argument, option, options
 from restore.engines import EngineConfig
 from restore.engines.selection import select_engines
@@ -79,7 +80,7 @@ def _invalid(manifest: Manifest, recipe: Recipe, settings: ValidateSettings) -> 
     yield from invalid_overrides(manifest.table, recipe)
     if settings.probe:
         policy = input_policy(settings.manifest, settings.allow_root, settings.allow_http)
-        wanted = fill_versions(manifest, policy)
+        wanted = fill_versions(manifest.table, policy)
         yield from missing_inputs(wanted, recipe, settings.copy_unmasked, policy)
         yield from unreadable_files(wanted, settings.fit_masks)
 
@@ -205,7 +206,7 @@ def _against_store(settings: DiffSettings) -> tuple[Changes, Manifest, Rows]:
     (uri,) = settings.manifests
     recipe = read_recipe(settings.recipe, settings.set)
     manifest = read_manifest(uri)
-    wanted = fill_versions(manifest, input_policy(uri, settings.allow_root, settings.allow_http))
+    wanted = fill_versions(manifest.table, input_policy(uri, settings.allow_root, settings.allow_http))
     auto = PROFILES[settings.profile].auto
     choice = select_engines(named_engines(wanted), auto, recipe, EngineConfig(dtype=recipe.dtype))
     committed = committed_rows(OutStore.open(settings.store or ""))

@@ -27,6 +27,7 @@ RETRIED_ONCE = (ErrorCode.WORKER_CRASHED, ErrorCode.TIMED_OUT)
 """Failures that may have been bad luck: a later run tries them once more."""
 
 DONE, REUSED, FAILED_BEFORE, OVER_LIMIT = "done", "reused", "failed_before", "over_limit"
+NOT_LOOKED_UP = "not_looked_up"  # behind the limit, and of unknown version
 NOT_PAINTED = (DONE, REUSED, FAILED_BEFORE)
 
 MIXED_FROM_ROWS = 40
@@ -75,7 +76,7 @@ def plan(
     """Compares the manifest with the committed rows.
 
     Args:
-        wanted: the manifest with its versions, from `schema.fill_versions`.
+        wanted: the manifest with its versions, from `versions.fill_versions`.
         committed: from `committed.committed_rows`, or a table of `OUTCOME_SCHEMA`.
         engine_hashes: hash of each engine by the name a recipe gives it, "auto" included.
         engine: the recipe's engine, for the rows that name none.

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.query import sql
-from manifests.query.spool import SpooledTable, spool
 from manifests.reading.chunks import Chunk
 from manifests.reading.faults import Faults
 from manifests.reading.formats import read_chunks
@@ -22,7 +21,7 @@ from restore.errors import ItemError
 from restore.identity import canonical
 from restore.item import EXTRA_PREFIX
 from restore.recipe import FIXED_AT_LOAD, Kind, override_kinds
-from restore.storage import is_local, local_path, versions
+from restore.storage import is_local, local_path
 from restore.storage.access import AccessPolicy
 from restore.storage.uris import SIGNED_QUERY, redact, resolve
 
@@ -111,43 +110,6 @@ def input_policy(manifest: str, allow_root: Sequence[str], allow_http: bool) -> 
     own = [Path(local_path(manifest)).parent] if is_local(manifest) else []
     roots = tuple(str(folder.resolve()) for folder in [*own, *map(Path, allow_root)])
     return AccessPolicy(roots, allow_http)
-
-
-def fill_versions(manifest: Manifest, policy: AccessPolicy) -> SpooledTable:
-    """The manifest's rows with the store's present version wherever none was given.
-
-    Adds `image_pinned` and `mask_pinned`: whether a person gave the version, and no listing. An object that
-    does not exist, or that `policy` does not let us look at, keeps a null version.
-    """
-    with sql.connection() as con:
-        con.register("manifest", manifest.table)
-        unknown = con.sql("""
-            SELECT image FROM manifest WHERE image_version IS NULL
-            UNION SELECT mask FROM manifest WHERE mask_version IS NULL AND mask IS NOT NULL
-        """).to_arrow_table()
-        found = versions([uri for uri in unknown["image"].to_pylist() if _allowed(uri, policy)])
-        con.register("found", _mapping(found))
-        query = """
-            SELECT manifest.* REPLACE (
-                    coalesce(image_version, of_image.value) AS image_version,
-                    if(mask IS NULL, NULL, coalesce(mask_version, of_mask.value)) AS mask_version),
-                image_version IS NOT NULL AND NOT image_listed AS image_pinned,
-                mask IS NOT NULL AND mask_version IS NOT NULL AND NOT mask_listed AS mask_pinned
-            FROM manifest
-                LEFT JOIN found AS of_image ON of_image.key = image
-                LEFT JOIN found AS of_mask ON of_mask.key = mask
-            ORDER BY row
-        """
-        pinned = [pa.field(name, pa.bool_(), nullable=False) for name in ("image_pinned", "mask_pinned")]
-        return spool(con, query, pa.schema([*manifest.table.schema, *pinned]))
-
-
-def _allowed(uri: str, policy: AccessPolicy) -> bool:
-    try:
-        policy.check(uri)
-    except ItemError:
-        return False  # said in its own row, when its turn comes
-    return True
 
 
 def overrides_json(columns: Mapping[str, str]) -> str:

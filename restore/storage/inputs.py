@@ -175,10 +175,14 @@ def _disk_versions(store: DiskStore, folder: str, uris: set[str]) -> dict[str, s
 
 def _listed_versions(store: ObjectStore, path: str, folder: str, uris: set[str]) -> dict[str, str | None]:
     found: dict[str, str | None] = dict.fromkeys(uris)
+    missing = set(uris)
     for name, version in store.versions_in(path):
         uri = f"{folder}/{name}"
-        if uri in found:
+        if uri in missing:
             found[uri] = version
+            missing.remove(uri)
+            if not missing:  # the folder may have many more pages
+                break
     return found
 
 

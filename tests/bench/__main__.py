@@ -9,7 +9,6 @@ import sys
 from itertools import takewhile
 
 from tests.bench import (
-    diff,
     dilation,
     driver,
     feeding,
@@ -23,6 +22,7 @@ from tests.bench import (
     throughput,
     work,
 )
+from tests.bench.planning import diff, limit
 
 BENCHES = {
     "throughput": throughput.main,
@@ -35,6 +35,7 @@ BENCHES = {
     "work": work.main,
     "gpu": gpu.main,
     "diff": diff.main,
+    "limit": limit.main,
     "formats": formats.main,
     "quality": quality.main,
     "dilation": dilation.main,

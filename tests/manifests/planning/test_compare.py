@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from manifests.planning.compare import Changes, against_store, between, write_todo
 from manifests.planning.plan import plan
-from manifests.reading.schema import Manifest, fill_versions, input_policy, read_manifest
+from manifests.planning.versions import fill_versions
+from manifests.reading.schema import Manifest, input_policy, read_manifest
 from restore.errors import ManifestError
 from tests.manifests.planning.test_plan import ENGINES, Log
 
@@ -72,7 +73,7 @@ def test_equal_manifests_leave_nothing_to_do(tmp_path: Path) -> None:
 
 
 def compared(found: Manifest, log: Log, recipe: str = "r1") -> tuple[Changes, pa.Table]:
-    wanted = fill_versions(found, input_policy(found.uri, (), allow_http=False))
+    wanted = fill_versions(found.table, input_policy(found.uri, (), allow_http=False))
     planned = plan(wanted, log.table(), recipe_hash=recipe, engine_hashes=ENGINES, engine="auto")
     return against_store(planned, wanted, log.table()), wanted.to_table()
 
@@ -128,7 +129,7 @@ def test_what_is_to_be_done_has_the_same_work_keys_wherever_it_is_read(
 
 
 def _keys(found: Manifest) -> dict[str, str]:
-    wanted = fill_versions(found, input_policy(found.uri, (), allow_http=False))
+    wanted = fill_versions(found.table, input_policy(found.uri, (), allow_http=False))
     done = plan(wanted, Log().table(), recipe_hash="r1", engine_hashes=ENGINES, engine="auto")
     return {row["item_id"]: row["work_key"] for row in done.todo.to_pylist()}
 

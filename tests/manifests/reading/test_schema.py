@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from manifests.planning.versions import fill_versions
 from manifests.query import sql
-from manifests.reading.schema import NORMAL_SCHEMA, URIS, fill_versions, overrides_json, read_manifest
+from manifests.reading.schema import NORMAL_SCHEMA, URIS, overrides_json, read_manifest
 from restore.errors import ItemError, ManifestError
 from restore.identity import canonical
 from restore.identity import overrides_json as python_overrides_json
@@ -356,7 +357,7 @@ def test_versions_are_filled_where_none_was_given(tmp_path: Path) -> None:
         {"item_id": "listed", "image": "a.png", "image_version": "e1", "image_mtime": "2026-01-01T00:00:00Z"},
     ]
     manifest = read_manifest(written(tmp_path, "m.jsonl", "\n".join(map(json.dumps, rows))))
-    table = fill_versions(manifest, AccessPolicy(roots=(str(tmp_path.resolve()),))).to_table()
+    table = fill_versions(manifest.table, AccessPolicy(roots=(str(tmp_path.resolve()),))).to_table()
     now = versions([f"{tmp_path}/a.png", f"{tmp_path}/m.png"])
     image, mask = now[f"{tmp_path}/a.png"], now[f"{tmp_path}/m.png"]
     columns = ["image_version", "mask_version", "image_pinned", "mask_pinned"]

@@ -75,7 +75,15 @@ def test_a_listing_that_cannot_be_whole_is_refused(
         list(photographs("s3://bucket/scans", nothing))
     strange.pages = list(pages)
     with pytest.raises(StorageConfigError, match=words):
-        versions([f"s3://bucket/scans/{name}" for name in NAMES])
+        versions([f"s3://bucket/scans/{name}" for name in (*NAMES, "e.png")])
+
+
+def test_a_listing_is_read_until_all_that_is_asked_for_was_found(strange: type[Strange]) -> None:
+    """A folder may have a million objects behind those of a few rows."""
+    strange.pages = [page(NAMES[:2], "t", more=True), page(NAMES[2:], "u", more=True)]
+    strange.pages += [page(["e.png"], "v", more=True), page(["f.png"])]
+    found = versions([f"s3://bucket/scans/{name}" for name in NAMES[:3]])
+    assert set(found.values()) == {"0123"} and len(strange.pages) == 2, "the third page was not asked for"
 
 
 def test_doubled_entries_come_once(strange: type[Strange]) -> None:

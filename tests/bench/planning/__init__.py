@@ -1,0 +1,1 @@
+"""What planning takes: of whole manifests, and with a limit."""
