@@ -121,8 +121,8 @@ STATUSES = tuple(status for status in get_args(Status) if status != "failed")
 """Statuses of photos without an error code."""
 
 STAGES = tuple(field.name for field in fields(Seconds))
-FALLBACK_STEPS = ("micro_batch", "vae_tiling", "vae_float32", "other")
-"""The steps that diffusion engines fall back to when memory runs out, without sizes of micro-batches."""
+FALLBACK_STEPS = ("micro_batch", "vae_tiling", "vae_float32", "heal:membrane", "mask_fitted", "other")
+"""What `engine_steps` of a row may hold, without sizes of micro-batches."""
 
 Record = Callable[[float, dict[str, str]], None]
 
